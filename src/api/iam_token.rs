@@ -1,0 +1,197 @@
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::IamTokenStatus;
+
+/// What a user asks for. Everything but the credential is optional.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "iamtoken.dev",
+    version = "v1alpha1",
+    kind = "IamToken",
+    plural = "iamtokens",
+    shortname = "iamt",
+    namespaced,
+    status = "IamTokenStatus",
+    derive = "PartialEq",
+    doc = "An IBM Cloud IAM access token, kept valid in a Secret of the same namespace.",
+    validation = Rule::new("!has(self.spec.apiKeySecretRef) || self.spec.apiKeySecretRef.name != (has(self.spec.target) && has(self.spec.target.name) ? self.spec.target.name : self.metadata.name)")
+        .message("the target Secret must not be the Secret that holds the API key: set spec.target.name to another name"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "True while the target holds a token that is valid now"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".status.target.name", description = "The Secret that holds the token"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", description = "When the token in the target expires"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = "1"),
+    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity.iamId", priority = "1"),
+    printcolumn(name = "Refresh", type_ = "string", json_path = ".status.refreshAt", priority = "1")
+)]
+#[x_kube(
+    validation = Rule::new("[has(self.apiKeySecretRef), has(self.serviceAccountRef), has(self.credentialRef)].filter(given, given).size() == 1")
+        .message("set exactly one of apiKeySecretRef, serviceAccountRef and credentialRef"),
+    validation = Rule::new("!has(self.serviceAccountRef) || has(self.trustedProfile)")
+        .message("serviceAccountRef needs a trustedProfile: a ServiceAccount has no IAM identity of its own"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct IamTokenSpec {
+    /// An API key of a user or a service ID, in a Secret of this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_secret_ref: Option<ApiKeySecretRef>,
+    /// A ServiceAccount of this namespace that a trusted profile admits (IKS, ROKS); needs trustedProfile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_ref: Option<ServiceAccountRef>,
+    /// A ClusterIamCredential that admits this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_ref: Option<CredentialRef>,
+    /// The trusted profile that the credential becomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trusted_profile: Option<TrustedProfile>,
+    /// The IAM endpoint, one of those that the operator was started with. By default the operator's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^https?://[^\s]+$"))]
+    pub endpoint: Option<String>,
+    /// The account that the token must be of; a token of another account is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9A-Za-z_-]+$"))]
+    pub account_id: Option<String>,
+    /// How long before expiry the token is refreshed: a share of its lifetime ("20%", the default, at most "50%")
+    /// or a duration ("12m"). Never less than 150 s before expiry, and never before half of the lifetime has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = r"^(([1-9]|[1-4][0-9]|50)%|([0-9]{1,6}[hms]){1,3})$"))]
+    pub renew_before: Option<String>,
+    /// True leaves the token as it is until it dies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// The Secret that the token is written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+}
+
+/// One key of a Secret of the same namespace.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct ApiKeySecretRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in its data. Its value is the raw API key, the JSON file that `ibmcloud iam api-key-create --file`
+    /// writes, a service credential, or an ibm-credentials.env file. At most 4 KiB. By default "apikey".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: Option<String>,
+}
+
+/// A ServiceAccount of the same namespace.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct ServiceAccountRef {
+    /// The ServiceAccount's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// A ClusterIamCredential.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct CredentialRef {
+    /// The ClusterIamCredential's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// A trusted profile, by exactly one of its id, name and CRN.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = Rule::new("[has(self.id), has(self.name), has(self.crn)].filter(given, given).size() == 1")
+        .message("set exactly one of id, name and crn")
+)]
+pub struct TrustedProfile {
+    /// `Profile-…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// The name in the account of the credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub name: Option<String>,
+    /// `crn:v1:bluemix:public:iam-identity::a/…::profile:Profile-…`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub crn: Option<String>,
+}
+
+/// The Secret that holds the token.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(
+    validation = Rule::new("!has(self.data) || self.data.all(entry, self.data.filter(other, other.key == entry.key).size() == 1)")
+        .message("each key of target.data may be given once"),
+    validation = Rule::new("!has(self.labels) || self.labels.all(key, !key.startsWith('iamtoken.dev/'))")
+        .message("labels under iamtoken.dev/ are the operator's own"),
+    validation = Rule::new("!has(self.annotations) || self.annotations.all(key, !key.startsWith('iamtoken.dev/'))")
+        .message("annotations under iamtoken.dev/ are the operator's own"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The Secret's name. By default the IamToken's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+    )]
+    pub name: Option<String>,
+    /// The Secret's type. By default "Opaque".
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub type_: Option<String>,
+    /// Labels of the Secret, beside those that others put there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), extend("maxProperties" = 64))]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Annotations of the Secret, beside those that others put there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub annotations: Option<BTreeMap<String, String>>,
+    /// True takes over an existing Secret of this name that no controller owns. Keys of its data that the token does
+    /// not need are left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<bool>,
+    /// What becomes of the Secret when the IamToken is deleted or names another target. By default "Delete".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// The Secret's data. By default token (AccessToken), authorization (Bearer) and expiration (Expiration).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub data: Option<Vec<DataEntry>>,
+}
+
+/// One key of the target's data.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct DataEntry {
+    /// The key in the Secret's data: the file's name where the Secret is mounted.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+    /// What is written there.
+    pub format: Format,
+}
+
+/// How a token is written.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// The bare access token.
+    AccessToken,
+    /// `Bearer` and the access token: what the HPCS key management API wants in its Authorization header.
+    Bearer,
+    /// The time of expiry in seconds since 1970.
+    Expiration,
+    /// `access_token`, `token_type`, `expires_in` and `expiration` as one JSON object, as IAM answers it.
+    Json,
+}
+
+/// What becomes of a target that is no longer wanted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeletionPolicy {
+    /// The Secret goes with its IamToken.
+    #[default]
+    Delete,
+    /// The Secret stays, with the token that it last held.
+    Retain,
+}

@@ -1,0 +1,96 @@
+/// True exactly while the target holds a token that is valid now.
+pub const CONDITION_READY: &str = "Ready";
+/// Present only while True: something is not as it should be, and the operator will try again by itself.
+pub const CONDITION_RECONCILING: &str = "Reconciling";
+/// Present only while True: something is not as it should be, and a person must act.
+pub const CONDITION_STALLED: &str = "Stalled";
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The closed list of condition and event reasons.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// As it stands in conditions and events.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The target holds a valid token and nothing is wrong.
+    TokenValid,
+    /// The target holds a valid token, but its next refresh fails; Reconciling or Stalled says why.
+    RefreshFailing,
+    /// spec.suspend is true.
+    Suspended,
+    /// The first token, or the one after it, is being fetched.
+    Refreshing,
+
+    /// The IamToken cannot be decoded, or a field of its spec makes no sense.
+    InvalidSpec,
+    /// The spec names a credential kind that this version does not support.
+    CredentialUnsupported,
+    /// The endpoint is not on the operator's list.
+    EndpointNotAllowed,
+    /// The source Secret does not exist.
+    SourceNotFound,
+    /// The source Secret has no such key.
+    SourceKeyNotFound,
+    /// The value at the key is not an API key.
+    SourceInvalid,
+    /// The API server refuses the operator access to a Secret.
+    AccessDenied,
+
+    /// The target exists and belongs to somebody else.
+    TargetExists,
+    /// An older IamToken has the same target.
+    TargetConflict,
+    /// The target is immutable.
+    TargetImmutable,
+    /// The target has another type.
+    TargetTypeMismatch,
+    /// The target would be larger than a Secret may be.
+    TargetTooLarge,
+    /// The API server refuses the target as it would be written.
+    TargetInvalid,
+    /// The namespace is being deleted.
+    NamespaceTerminating,
+    /// The API server did not answer, or answered with an error that should pass.
+    ApiServerUnavailable,
+
+    /// IAM could not be reached.
+    IamUnreachable,
+    /// IAM's certificate is not trusted.
+    IamUntrusted,
+    /// IAM answered with an error that should pass.
+    IamUnavailable,
+    /// IAM says that too many tokens were asked for.
+    IamThrottled,
+    /// IAM answered with a redirect, which is never followed.
+    IamRedirected,
+    /// IAM answered with something that is no usable token.
+    IamAnswerUnusable,
+    /// IAM rejects the API key.
+    CredentialRejected,
+    /// IAM rejects the request itself.
+    RequestRejected,
+    /// The token is of another account than spec.accountId.
+    AccountMismatch,
+
+    /// Event: the target was brought back to what it should be.
+    TargetRepaired,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use clap::Args;
+use futures::FutureExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::Error;
+use crate::clock::SystemClock;
+use crate::cluster::client::connect;
+use crate::controller::{self, Settings, Shutdown, World};
+use crate::core::endpoint::{Endpoint, Endpoints};
+use crate::iam::client::IamClient;
+use crate::telemetry::{self, LogFormat};
+
+/// Each flag can be given by the environment variable that its help names.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Namespaces to watch, separated by commas; all by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
+    watch_namespaces: Vec<String>,
+
+    /// IAM endpoints that keys may be sent to, separated by commas
+    #[arg(
+        long,
+        env = "IAM_TOKEN_OPERATOR_ALLOWED_ENDPOINTS",
+        value_delimiter = ',',
+        value_name = "URL",
+        default_value = "https://iam.cloud.ibm.com"
+    )]
+    allowed_endpoints: Vec<String>,
+
+    /// The endpoint of IamTokens that name none; the first allowed one by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_DEFAULT_ENDPOINT", value_name = "URL")]
+    default_endpoint: Option<String>,
+
+    /// For development only: allow endpoints with http, over which keys travel in the clear
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP")]
+    allow_insecure_http: bool,
+
+    /// How many tokens may be refreshed at once
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_CONCURRENCY", default_value_t = 32, value_name = "N",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    concurrency: usize,
+
+    /// How log lines look
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+
+    /// A level (error, warn, info, debug, trace), or levels by target such as info,iam_token_operator=debug
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+}
+
+// === impl Run ===
+
+impl Run {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
+        let settings = Settings {
+            endpoints: self.endpoints()?,
+            namespaces: self.watch_namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect(),
+            concurrency: self.concurrency,
+        };
+        let clock = Arc::new(SystemClock);
+        let exchange = Arc::new(IamClient::new(clock.clone(), self.allow_insecure_http)?);
+        let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
+        info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.endpoints, "starting");
+        controller::run(settings, World { client, exchange, clock }, shutdown()?).await;
+        info!("stopped");
+        Ok(())
+    }
+
+    fn endpoints(&self) -> Result<Endpoints, Error> {
+        let parse = |flag: &str, text: &str| {
+            Endpoint::parse(text, self.allow_insecure_http).map_err(|error| format!("--{flag} {text}: it {error}"))
+        };
+        let allowed = self.allowed_endpoints.iter().filter(|text| !text.is_empty());
+        let mut allowed = allowed.map(|text| parse("allowed-endpoints", text)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(text) = &self.default_endpoint {
+            let default = parse("default-endpoint", text)?;
+            let place = allowed.iter().position(|endpoint| *endpoint == default);
+            let place = place.ok_or_else(|| format!("--default-endpoint {text}: add it to --allowed-endpoints"))?;
+            allowed.swap(0, place);
+        }
+        Ok(Endpoints::new(allowed).ok_or("--allowed-endpoints: name at least one")?)
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT; the second ends the process at once.
+fn shutdown() -> Result<Shutdown, Error> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        futures::future::select(Box::pin(term.recv()), Box::pin(int.recv())).await;
+        info!("stopping: what is in flight is finished first");
+        let _ = stop.send(());
+        futures::future::select(Box::pin(term.recv()), Box::pin(int.recv())).await;
+        std::process::exit(1);
+    });
+    Ok(stopped.map(|_| ()).boxed().shared())
+}

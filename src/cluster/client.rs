@@ -1,0 +1,51 @@
+//! The client, and the wait for what it needs.
+
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::{Api, Client, Config};
+use tracing::{info, warn};
+
+use crate::api::IamToken;
+
+const CRD_POLL: Duration = Duration::from_secs(2);
+
+/// From the environment: the kubeconfig where there is one, else the pod's ServiceAccount.
+///
+/// # Errors
+/// Where neither is there, or it cannot be used.
+pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    let mut config = Config::infer().await?;
+    // Every request has a deadline and a schedule of its own; kube's retries would hold it up for minutes.
+    config.default_retry = false;
+    let agent = concat!("iam-token-operator/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
+    Ok(Client::try_from(config)?)
+}
+
+/// Returns when the API server serves IamTokens. Says once what it waits for, and again whenever that changes.
+pub async fn wait_for_crd(api: &Api<IamToken>) {
+    let mut said = String::new();
+    loop {
+        let found = api.list_metadata(&ListParams::default().limit(1)).await;
+        let waits_for = match found {
+            Ok(_) => break,
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                "the CRD iamtokens.iamtoken.dev is not installed: kubectl apply -f crds/".to_owned()
+            }
+            Err(kube::Error::Api(status)) => format!(
+                "the API server refuses to list iamtokens (HTTP {}): grant the operator the role of its chart",
+                status.code
+            ),
+            Err(error) => format!("the API server cannot be reached: {error}"),
+        };
+        if said != waits_for {
+            warn!("waiting: {waits_for}");
+            said = waits_for;
+        }
+        tokio::time::sleep(CRD_POLL).await;
+    }
+    if !said.is_empty() {
+        info!("IamTokens are served");
+    }
+}

@@ -1,0 +1,54 @@
+//! Publishing events, at best effort: an event that is lost must not hold up a refresh.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tracing::debug;
+
+use crate::core::status::Note;
+
+/// The longest note that the API server takes, in bytes (`pkg/apis/events/validation`).
+const LONGEST: usize = 1024;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Publishes events about IamTokens.
+#[derive(Clone)]
+pub struct Events {
+    recorder: Recorder,
+}
+
+// === impl Events ===
+
+impl Events {
+    /// Reports as `iam-token-operator`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { recorder: Recorder::new(client, Reporter::from("iam-token-operator")) }
+    }
+
+    /// Publishes one event about the object; a failure is only logged.
+    pub async fn publish(&self, note: &Note, regarding: &ObjectReference) {
+        let event = Event {
+            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            reason: note.reason.as_str().to_owned(),
+            note: Some(cut(&note.text).to_owned()),
+            action: "Refresh".to_owned(),
+            secondary: None,
+        };
+        match tokio::time::timeout(PATIENCE, self.recorder.publish(&event, regarding)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "an event was not published"),
+            Err(_) => debug!("an event was not published in time"),
+        }
+    }
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

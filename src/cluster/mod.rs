@@ -1,0 +1,49 @@
+//! The edges to Kubernetes: reading the credential, applying the target, the one metadata watch on Secrets, status and
+//! events. Each request has a deadline, and each refusal becomes an [`ApiProblem`].
+
+pub mod client;
+pub mod events;
+pub mod secrets;
+pub mod source;
+pub mod status;
+pub mod target;
+
+use std::time::Duration;
+
+use kube::core::Status;
+
+use crate::core::problem::{ApiKind, ApiProblem};
+
+/// How long a request to the API server may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Makes one request; `action` says what for, as in `read Secret hpcs-api-key`.
+async fn call<T>(
+    action: impl FnOnce() -> String,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ApiProblem> {
+    let (kind, code) = match tokio::time::timeout(DEADLINE, request).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => (kind(&status), Some(status.code)),
+        Ok(Err(_)) | Err(_) => (ApiKind::Unavailable, None),
+    };
+    Err(ApiProblem { action: action(), kind, code })
+}
+
+/// What a refusal means. Where only its text tells it, the text is that of Kubernetes' own validation
+/// (`pkg/apis/core/validation/validation.go`).
+fn kind(status: &Status) -> ApiKind {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let has = |text: &str| status.message.contains(text) || causes.clone().any(|cause| cause.message.contains(text));
+    match status.code {
+        403 if has("because it is being terminated") => ApiKind::Terminating,
+        401 | 403 => ApiKind::Denied,
+        409 => ApiKind::Conflict,
+        422 if has("field is immutable when `immutable` is set") => ApiKind::Immutable,
+        422 if causes.clone().any(|cause| cause.field == "type") => ApiKind::OtherType,
+        413 => ApiKind::TooLarge,
+        422 if has("Too long") => ApiKind::TooLarge,
+        429 | 500.. | 408 => ApiKind::Unavailable,
+        _ => ApiKind::Refused,
+    }
+}

@@ -1,0 +1,29 @@
+//! Writing the status.
+
+use kube::api::{Patch, PatchParams};
+use kube::core::DeserializeGuard;
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use super::call;
+use crate::api::{FIELD_MANAGER, IamToken, IamTokenStatus};
+use crate::core::problem::ApiProblem;
+use crate::core::view::Key;
+
+/// One server-side apply of the whole status, to the object with this uid and to no successor of its name. Returns the
+/// object's new resourceVersion.
+///
+/// # Errors
+/// Where the API server refuses it or gives no answer.
+pub async fn write(client: &Client, key: &Key, uid: &str, status: &IamTokenStatus) -> Result<String, ApiProblem> {
+    let api: Api<DeserializeGuard<IamToken>> = Api::namespaced(client.clone(), &key.namespace);
+    let patch = Patch::Apply(json!({
+        "apiVersion": "iamtoken.dev/v1alpha1",
+        "kind": "IamToken",
+        "metadata": {"name": key.name, "uid": uid},
+        "status": status,
+    }));
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = call(|| format!("write the status of {}", key.name), api.patch_status(&key.name, &params, &patch));
+    Ok(written.await?.resource_version().unwrap_or_default())
+}

@@ -1,0 +1,248 @@
+//! The acts: what a decision asks for, done. Each is one to three requests, and its outcome is a value.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use tracing::info;
+
+use super::context::{Context, Remembered};
+use crate::api::Reason;
+use crate::cluster::source;
+use crate::cluster::target::Targets;
+use crate::core::decide::{Failed, Observed, Why, Work};
+use crate::core::digest;
+use crate::core::failure::{Cause, Failure, Flaw, Kind};
+use crate::core::observed::{Seen, Standing};
+use crate::core::plan::Plan;
+use crate::core::problem::{ApiKind, ApiProblem, Problem};
+use crate::core::record::{Owner, Record};
+use crate::core::render::{self, Expect};
+use crate::core::schedule::since;
+use crate::core::status::Note;
+use crate::core::view::Key;
+use crate::iam::share::{Outcome as Answer, Refused, Want};
+use crate::iam::{Ask, Grant};
+
+/// How long a look waits for IAM. The exchange goes on, and the next look joins it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One act for one `IamToken`.
+pub(super) struct Job<'a> {
+    pub(super) context: &'a Context,
+    pub(super) key: &'a Key,
+    pub(super) plan: &'a Plan,
+    pub(super) observed: &'a Observed<'a>,
+}
+
+/// What became of it.
+pub(super) enum Outcome {
+    /// It is done, and perhaps worth an event.
+    Done(Option<Note>),
+    /// The target was not as it was thought to be. Nothing was written; look again.
+    Lost,
+    /// It failed.
+    Failed(Failed),
+}
+
+// === impl Job ===
+
+impl Job<'_> {
+    pub(super) async fn run(&self, work: Work, remembered: &mut Remembered) -> Outcome {
+        let result = match work {
+            Work::Look => self.look().await,
+            Work::Refresh(why) => self.refresh(why, remembered).await,
+            Work::Rewrite => self.rewrite(remembered).await,
+            Work::Remove => self.remove().await,
+        };
+        result.unwrap_or_else(|outcome| outcome)
+    }
+
+    async fn look(&self) -> Result<Outcome, Outcome> {
+        let seen = self.targets().look(&self.plan.target.name).await.map_err(|problem| self.failed(problem))?;
+        self.context.with_view(|view| view.looked(&self.target(), seen));
+        Ok(Outcome::Done(None))
+    }
+
+    /// Reads the key, exchanges it, writes the target.
+    async fn refresh(&self, why: Why, remembered: &mut Remembered) -> Result<Outcome, Outcome> {
+        if let Some(id) = remembered.ask_id(self.plan, self.observed.source)
+            && let Some(refused) = self.context.sharing.cooling(id, self.want(None))
+        {
+            return Err(Outcome::Failed(of_refusal(refused)));
+        }
+        let credential = source::read(&self.context.client, &self.key.namespace, &self.plan.source)
+            .await
+            .map_err(|problem| self.failed_by(problem))?;
+        let digest = digest::of_secret(self.observed.uid, credential.api_key.expose_secret());
+        let same = self.record().filter(|record| record.credential == digest && record.ask == self.plan.ask);
+        if why == Why::SourceChanged && same.is_some() {
+            remembered.memory.same_key = Some(credential.mark);
+            return Ok(Outcome::Done(None));
+        }
+        let ask = Ask {
+            endpoint: self.plan.endpoint.clone(),
+            api_key: credential.api_key,
+            account_id: self.plan.account_id.clone(),
+        };
+        let jitter = ask.jitter();
+        remembered.ask = Some((credential.mark.clone(), self.plan.ask.clone(), ask.id()));
+        let grant = self.exchange(ask, same).await?;
+        let record = Record {
+            owner: Owner { name: self.key.name.clone(), uid: self.observed.uid.to_owned() },
+            refreshed_at: grant.life.since,
+            lifetime: u32::try_from(grant.life.lasts.as_secs()).unwrap_or(u32::MAX),
+            jitter,
+            source: credential.mark,
+            credential: digest,
+            token: digest::of_secret(self.observed.uid, grant.token.expose_secret()),
+            ask: self.plan.ask.clone(),
+            shape: self.plan.shape.clone(),
+            refresh_requested: self.observed.requested.map(str::to_owned),
+            identity: Some(grant.identity).filter(|identity| *identity != crate::api::Identity::default()),
+            skew: grant.skew,
+        };
+        self.write(&record, &grant.token).await?;
+        info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
+        let vanished =
+            *self.observed.target == Seen::Absent && self.observed.last_target == Some(&self.plan.target.name);
+        Ok(Outcome::Done(
+            (why == Why::Missing && vanished).then(|| self.repaired("was deleted and has been made anew")),
+        ))
+    }
+
+    /// `same` is the record of the token in place, where that is of the same credential.
+    async fn exchange(&self, ask: Ask, same: Option<&Record>) -> Result<Grant, Outcome> {
+        let (endpoint, jitter) = (ask.endpoint.to_string(), ask.jitter());
+        let refused = |kind| {
+            let failure = Failure { kind, endpoint: endpoint.clone(), status: None, code: None, request_id: None };
+            Outcome::Failed(Failed { problem: Problem::Iam(failure), at: self.context.now(), attempts: None, jitter })
+        };
+        let want = self.want(same.map(|record| record.refreshed_at));
+        match self.context.sharing.ask(ask, want).await {
+            Answer::Refused(refused) => Err(Outcome::Failed(of_refusal(refused))),
+            Answer::Pending => Err(refused(Kind::Unreachable(Cause::Timeout))),
+            Answer::Granted { grant, .. } if same.is_some_and(|record| dies_before(&grant, record)) => {
+                Err(refused(Kind::Unusable(Flaw::ShorterLived)))
+            }
+            Answer::Granted { grant, own } => {
+                if own {
+                    self.context.wake(self.context.with_view(|view| view.sharers(self.key)));
+                }
+                Ok(grant)
+            }
+        }
+    }
+
+    /// Writes the token that the target holds once more, as the spec wants it.
+    async fn rewrite(&self, remembered: &mut Remembered) -> Result<Outcome, Outcome> {
+        let name = &self.plan.target.name;
+        let (Standing::Ours(facts), Some(record)) = (self.observed.standing(), self.record()) else {
+            return Err(Outcome::Lost);
+        };
+        let payload = self.targets().payload(name).await.map_err(|problem| self.failed(problem))?;
+        let Some(token) = render::recover(self.observed.uid, record, &payload) else {
+            remembered.memory.unrecoverable = Some(facts.mark.clone());
+            return Ok(Outcome::Done(None));
+        };
+        let owner = Owner { name: self.key.name.clone(), uid: self.observed.uid.to_owned() };
+        let drifted = record.shape == self.plan.shape;
+        let record = Record { owner, shape: self.plan.shape.clone(), ..record.clone() };
+        self.write(&record, &token).await?;
+        info!(iamtoken = %self.key, target = name, drifted, "rewritten");
+        Ok(Outcome::Done(drifted.then(|| self.repaired("was changed by somebody else and has been restored"))))
+    }
+
+    /// Removes the Secret that was the target before, if it is still ours.
+    async fn remove(&self) -> Result<Outcome, Outcome> {
+        let Some(name) = self.observed.last_target else { return Ok(Outcome::Done(None)) };
+        let seen = self.targets().look(name).await.map_err(|problem| self.failed(problem))?;
+        let ours = |owner: &Owner| owner.uid == self.observed.uid;
+        if let Standing::Ours(facts) = Standing::of(&seen, &self.key.name, self.observed.uid)
+            && facts.record.as_ref().is_some_and(|record| ours(&record.owner))
+        {
+            self.targets().remove(name, &facts.mark).await.map_err(|problem| self.failed(problem))?;
+            info!(iamtoken = %self.key, target = name, "the target before was removed");
+        }
+        Ok(Outcome::Done(None))
+    }
+
+    /// One server-side apply, which fails where the target is not as it was seen.
+    async fn write(&self, record: &Record, token: &SecretString) -> Result<(), Outcome> {
+        let owner = render::Owner {
+            namespace: self.key.namespace.clone(),
+            name: self.key.name.clone(),
+            uid: self.observed.uid.to_owned(),
+        };
+        let expect = match self.observed.target {
+            Seen::Present(facts) => {
+                Expect::Exactly { uid: facts.mark.uid.clone(), version: facts.mark.version.clone() }
+            }
+            Seen::Absent | Seen::Unknown => Expect::Absent,
+        };
+        let secret = render::secret(&owner, self.plan, record, token, &expect);
+        match self.targets().apply(&secret).await {
+            Ok(facts) => {
+                let woken = self.context.with_view(|view| view.present(&self.target(), || facts));
+                self.context.wake(woken.into_iter().filter(|key| key != self.key).collect());
+                Ok(())
+            }
+            Err(problem) if problem.kind == ApiKind::Conflict => {
+                self.context.with_view(|view| view.forget(&self.target()));
+                Err(Outcome::Lost)
+            }
+            Err(problem) => Err(self.failed(problem)),
+        }
+    }
+
+    fn want(&self, newer_than: Option<Timestamp>) -> Want {
+        let expires_at = self.observed.expires_at();
+        let left = expires_at.map(|at| since(at, self.context.now())).filter(|left| !left.is_zero());
+        Want {
+            newer_than,
+            expires_at,
+            insist: self.observed.is_insisted(),
+            patience: left.map_or(PATIENCE, |left| left.min(PATIENCE)),
+        }
+    }
+
+    fn failed(&self, problem: ApiProblem) -> Outcome {
+        self.failed_by(Problem::Api(problem))
+    }
+
+    fn failed_by(&self, problem: Problem) -> Outcome {
+        let jitter = u16::from_be_bytes([digest::of_parts(&[self.observed.uid])[0], 0]);
+        Outcome::Failed(Failed { problem, at: self.context.now(), attempts: None, jitter })
+    }
+
+    fn repaired(&self, what: &str) -> Note {
+        let text = format!("Secret {} {what}.", self.plan.target.name);
+        Note { warning: false, reason: Reason::TargetRepaired, text }
+    }
+
+    fn record(&self) -> Option<&Record> {
+        self.observed.standing().record()
+    }
+
+    fn target(&self) -> Key {
+        self.key.sibling(&self.plan.target.name)
+    }
+
+    fn targets(&self) -> Targets {
+        Targets::new(&self.context.client, &self.key.namespace)
+    }
+}
+
+fn of_refusal(refused: Refused) -> Failed {
+    Failed {
+        problem: Problem::Iam(refused.failure),
+        at: refused.failed_at,
+        attempts: Some(refused.attempts),
+        jitter: refused.jitter,
+    }
+}
+
+/// A second of doubt is left to the clocks: both times are cut to whole seconds.
+fn dies_before(grant: &Grant, record: &Record) -> bool {
+    since(record.life().expires_at(), grant.life.expires_at()) > Duration::from_secs(1)
+}

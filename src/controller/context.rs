@@ -1,0 +1,144 @@
+//! What all reconciles of one controller share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::clock::Clock;
+use crate::cluster::events::Events;
+use crate::core::decide::Memory;
+use crate::core::endpoint::Endpoints;
+use crate::core::observed::Seen;
+use crate::core::plan::Plan;
+use crate::core::record::SourceMark;
+use crate::core::view::{Key, View};
+use crate::iam::AskId;
+use crate::iam::order::{Order, Permit};
+use crate::iam::share::Sharing;
+
+/// The handles and the small state that reconciles share.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) endpoints: Endpoints,
+    pub(super) sharing: Sharing,
+    pub(super) events: Events,
+    clock: Arc<dyn Clock>,
+    orders: Orders,
+    call: UnboundedSender<Key>,
+    view: Mutex<View>,
+    remembered: Mutex<HashMap<Key, Remembered>>,
+    synced: AtomicBool,
+}
+
+/// Who may work, and who only waits for the API server.
+#[derive(Clone)]
+pub(super) struct Orders {
+    pub(super) refreshes: Order,
+    pub(super) statuses: Order,
+}
+
+/// What is remembered of one `IamToken`. Losing it costs at most a read or a try.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Remembered {
+    /// The `IamToken` that it is about: a successor of its name starts anew.
+    pub(super) uid: String,
+    /// What decisions rest on.
+    pub(super) memory: Memory,
+    /// Which ask the source Secret in this state, and the spec with this digest, came to.
+    pub(super) ask: Option<(SourceMark, String, AskId)>,
+    /// The `IamToken`'s resourceVersion after our own last write: an older copy is not acted upon.
+    pub(super) written: u64,
+}
+
+// === impl Remembered ===
+
+impl Remembered {
+    /// Which ask it is, if the source Secret is as it was when that was last known.
+    pub(super) fn ask_id(&self, plan: &Plan, source: &Seen) -> Option<AskId> {
+        let (mark, ask, id) = self.ask.as_ref()?;
+        let unchanged = source.facts().is_none_or(|facts| facts.mark == *mark);
+        (unchanged && *ask == plan.ask).then_some(*id)
+    }
+}
+
+// === impl Context ===
+
+impl Context {
+    pub(super) fn new(
+        client: Client,
+        clock: Arc<dyn Clock>,
+        endpoints: Endpoints,
+        sharing: Sharing,
+        orders: Orders,
+        events: Events,
+        call: UnboundedSender<Key>,
+    ) -> Self {
+        let (view, remembered, synced) = Default::default();
+        Self { client, endpoints, sharing, events, clock, orders, call, view, remembered, synced }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether all Secrets that exist are known.
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_synced(&self) {
+        self.synced.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn with_view<T>(&self, look: impl FnOnce(&mut View) -> T) -> T {
+        look(&mut lock(&self.view))
+    }
+
+    /// What is remembered of the `IamToken` with this uid.
+    pub(super) fn recall(&self, key: &Key, uid: &str) -> Remembered {
+        let remembered = lock(&self.remembered).get(key).filter(|it| it.uid == uid).cloned();
+        remembered.unwrap_or_else(|| Remembered { uid: uid.to_owned(), ..Remembered::default() })
+    }
+
+    pub(super) fn remember(&self, key: &Key, remembered: Remembered) {
+        lock(&self.remembered).insert(key.clone(), remembered);
+    }
+
+    /// The `IamToken` is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        lock(&self.remembered).remove(key);
+        self.orders.refreshes.forget(key);
+        self.orders.statuses.forget(key);
+    }
+
+    /// The place that the `IamToken` was called to, if it was.
+    pub(super) fn called(&self, key: &Key) -> Option<Permit> {
+        let status = self.orders.statuses.called(key);
+        self.orders.refreshes.called(key).or(status)
+    }
+
+    /// A place among those who refresh, or one in line.
+    pub(super) fn admit(&self, key: &Key, deadline: Timestamp) -> Option<Permit> {
+        self.orders.refreshes.admit(key, deadline, &self.call)
+    }
+
+    /// A place among those who only write a status, or one in line: IAM never holds these up.
+    pub(super) fn admit_status(&self, key: &Key) -> Option<Permit> {
+        self.orders.statuses.admit(key, self.now(), &self.call)
+    }
+
+    /// Has these IamTokens looked at again.
+    pub(super) fn wake(&self, keys: Vec<Key>) {
+        for key in keys {
+            let _ = self.call.send(key);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,218 @@
+//! The shell that sequences everything: watch -> observe -> decide -> act -> record -> requeue.
+
+mod act;
+mod context;
+mod reconcile;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{self, BoxFuture, Shared};
+use futures::{Stream, StreamExt as _, stream};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Config, Error as ControllerError};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::Event;
+use kube::runtime::{Controller, WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tracing::{debug, info, warn};
+
+use self::context::{Context, Orders};
+use crate::api::IamToken;
+use crate::clock::Clock;
+use crate::cluster::client::wait_for_crd;
+use crate::cluster::events::Events;
+use crate::cluster::secrets::{self, Change};
+use crate::core::endpoint::Endpoints;
+use crate::core::view::Key;
+use crate::iam::Exchange;
+use crate::iam::order::Order;
+use crate::iam::share::Sharing;
+
+/// An `IamToken` as it comes from the API server; one that does not decode does not hold up the others.
+type Guarded = DeserializeGuard<IamToken>;
+
+/// Resolves when the controller should finish what is in flight and end.
+pub type Shutdown = Shared<BoxFuture<'static, ()>>;
+
+/// How long the first list of Secrets may take before IamTokens are looked at without it, one by one.
+const PATIENCE_FOR_SECRETS: Duration = Duration::from_secs(30);
+
+/// What the admin decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespaces to watch; all where empty.
+    pub namespaces: Vec<String>,
+    /// Where keys may be sent.
+    pub endpoints: Endpoints,
+    /// How many refreshes may run at once.
+    pub concurrency: usize,
+}
+
+/// What the controller stands on: replaced as a whole where it runs against simulated time, IAM and API server.
+#[derive(Clone)]
+pub struct World {
+    /// The API server.
+    pub client: Client,
+    /// IAM.
+    pub exchange: Arc<dyn Exchange>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Runs until `shutdown` resolves and what was in flight has ended.
+pub async fn run(settings: Settings, world: World, shutdown: Shutdown) {
+    let sharing = Sharing::new(world.exchange, Arc::clone(&world.clock));
+    let orders = Orders { refreshes: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) };
+    let events = Events::new(world.client.clone());
+    let scopes: Vec<Option<String>> = match settings.namespaces {
+        namespaces if namespaces.is_empty() => vec![None],
+        namespaces => namespaces.into_iter().map(Some).collect(),
+    };
+    let controllers = scopes.into_iter().map(|namespace| {
+        let (call, calls) = unbounded_channel();
+        let context = Context::new(
+            world.client.clone(),
+            Arc::clone(&world.clock),
+            settings.endpoints.clone(),
+            sharing.clone(),
+            orders.clone(),
+            events.clone(),
+            call,
+        );
+        run_scope(namespace, Arc::new(context), calls, shutdown.clone())
+    });
+    future::join_all(controllers).await;
+}
+
+/// One controller for one namespace, or for all.
+async fn run_scope(
+    namespace: Option<String>,
+    context: Arc<Context>,
+    calls: UnboundedReceiver<Key>,
+    shutdown: Shutdown,
+) {
+    let tokens: Api<Guarded> = api(&context.client, namespace.as_deref());
+    let plain: Api<IamToken> = api(&context.client, namespace.as_deref());
+    let served = wait_for_crd(&plain);
+    if let future::Either::Right(_) = future::select(Box::pin(served), shutdown.clone()).await {
+        return;
+    }
+    let (reader, writer) = reflector::store();
+    let observer = Arc::clone(&context);
+    let listed = watcher(tokens, watcher::Config::default())
+        .default_backoff()
+        .filter_map(|event| {
+            future::ready(event.inspect_err(|error| warn!("the watch on IamTokens failed: {error}")).ok().map(Ok))
+        })
+        .modify(strip)
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                observe(&observer, event);
+            }
+        })
+        .reflect(writer)
+        .touched_objects();
+    let (synced, secrets) = secret_changes(namespace.as_deref(), &context, reader.clone());
+    info!(namespace = namespace.as_deref().unwrap_or("all"), "watching IamTokens");
+    Controller::for_stream(listed, reader)
+        .with_config(Config::default())
+        .reconcile_on(secrets)
+        .reconcile_on(keys(calls).map(|key| object(&key)))
+        .reconcile_all_on(synced)
+        .graceful_shutdown_on(shutdown)
+        .run(reconcile::reconcile, |_, never, _| match *never {}, Arc::clone(&context))
+        .for_each(|result| {
+            if let Err(ControllerError::ObjectNotFound(object)) = result {
+                let namespace = object.namespace.unwrap_or_default();
+                context.forget(&Key { namespace, name: object.name });
+            }
+            future::ready(())
+        })
+        .await;
+}
+
+/// Keeps the index in step with the IamTokens, before they are reconciled.
+fn observe(context: &Context, event: &Event<Guarded>) {
+    let wake = match event {
+        Event::Init => context.with_view(|view| {
+            view.relist();
+            vec![]
+        }),
+        Event::InitApply(token) | Event::Apply(token) => match reconcile::claim(token) {
+            Some((key, claim)) => context.with_view(|view| view.put(&key, claim)),
+            None => vec![],
+        },
+        Event::Delete(token) => {
+            let key = key(token);
+            debug!(iamtoken = %key, "deleted");
+            context.forget(&key);
+            context.with_view(|view| view.remove(&key))
+        }
+        Event::InitDone => context.with_view(crate::core::view::View::relisted),
+    };
+    context.wake(wake);
+}
+
+/// The watch on Secrets begins once all IamTokens are known, so that none that they name is passed over. Returns a
+/// stream that yields once all Secrets are known, and one of the IamTokens to look at again.
+fn secret_changes(
+    namespace: Option<&str>,
+    context: &Arc<Context>,
+    tokens: reflector::Store<Guarded>,
+) -> (impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<Guarded>> + Send + 'static) {
+    let api = api(&context.client, namespace);
+    let (first, synced) = tokio::sync::oneshot::channel();
+    let (mut first, viewer, late) = (Some(first), Arc::clone(context), Arc::clone(context));
+    let changes = secrets::watch(api, move |apply| viewer.with_view(|view| apply(view)));
+    let changes = stream::once(async move { tokens.wait_until_ready().await })
+        .flat_map(move |_| stream::empty::<Change>())
+        .chain(changes)
+        .map(move |change| match change {
+            Change::Wake(keys) => keys,
+            Change::Listed(keys) => {
+                if let Some(first) = first.take() {
+                    let _ = first.send(());
+                }
+                keys
+            }
+        })
+        .flat_map(stream::iter)
+        .map(|key| object(&key));
+    let synced = stream::once(async move {
+        if tokio::time::timeout(PATIENCE_FOR_SECRETS, synced).await.is_err() {
+            warn!("the list of Secrets takes long: is the operator allowed to list and watch them?");
+        }
+        late.set_synced();
+    });
+    (synced, changes)
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// What the store need not keep.
+fn strip(token: &mut Guarded) {
+    token.managed_fields_mut().clear();
+    token.annotations_mut().retain(|name, _| name == crate::api::REFRESH_REQUESTED);
+}
+
+fn keys(calls: UnboundedReceiver<Key>) -> impl Stream<Item = Key> + Send {
+    stream::unfold(calls, async |mut calls| Some((calls.recv().await?, calls)))
+}
+
+fn key(token: &Guarded) -> Key {
+    Key { namespace: token.namespace().unwrap_or_default(), name: token.name_any() }
+}
+
+fn object(key: &Key) -> ObjectRef<Guarded> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}

@@ -1,0 +1,300 @@
+//! One look at one `IamToken`: observe, decide, act until there is nothing left to do, then say so in its status.
+
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::{Resource as _, ResourceExt as _};
+use tracing::{debug, warn};
+
+use super::act::{Job, Outcome};
+use super::context::{Context, Remembered};
+use super::{Guarded, key};
+use crate::api::{IamToken, IamTokenStatus, REFRESH_REQUESTED};
+use crate::cluster;
+use crate::core::decide::{Observed, Step, Work, decide, next_look};
+use crate::core::observed::{Seen, Standing};
+use crate::core::plan::{Plan, target_name};
+use crate::core::problem::Problem;
+use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, since};
+use crate::core::status::{self, Note, Situation};
+use crate::core::view::{Claim, Key};
+use crate::iam::order::Permit;
+use k8s_openapi::api::core::v1::ObjectReference;
+
+/// More steps than any look needs: to look, to refresh, to rewrite, to remove, and again after lost races.
+const MOST_STEPS: usize = 8;
+
+/// After a lost race or an API server that fails.
+const SOON: Duration = Duration::from_secs(5);
+
+/// No look follows another sooner.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+
+/// What an `IamToken` names; `None` where it does not decode.
+pub(super) fn claim(token: &Guarded) -> Option<(Key, Claim)> {
+    let it = token.0.as_ref().ok()?;
+    let claim = Claim {
+        uid: it.uid()?,
+        created: it.creation_timestamp().map_or(Timestamp::MIN, |time| time.0),
+        source: it.spec.api_key_secret_ref.as_ref().map(|reference| reference.name.clone()),
+        target: target_name(&it.name_any(), &it.spec),
+    };
+    Some((key(token), claim))
+}
+
+/// Never fails: what goes wrong is in the status, or is tried again.
+pub(super) async fn reconcile(token: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let key = key(&token);
+    let permit = context.called(&key);
+    let uid = token.uid().unwrap_or_default();
+    let version = token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
+    let remembered = context.recall(&key, &uid);
+    if token.meta().deletion_timestamp.is_some() || !context.is_synced() {
+        return Ok(Action::await_change());
+    }
+    if version < remembered.written {
+        return Ok(Action::requeue(SOON)); // A copy from before our own last write: the newer one is under way.
+    }
+    let mut look = Look { context: &context, key: &key, remembered, permit, moved: false };
+    let action = match &token.0 {
+        Ok(token) => look.at(token).await,
+        Err(_) if version == look.remembered.written => Action::await_change(),
+        Err(_) => look.at_undecodable(token.meta().generation.unwrap_or_default()).await,
+    };
+    context.remember(&key, look.remembered);
+    Ok(action)
+}
+
+/// One look.
+struct Look<'a> {
+    context: &'a Context,
+    key: &'a Key,
+    remembered: Remembered,
+    permit: Option<Permit>,
+    /// The Secret that was the target before is gone.
+    moved: bool,
+}
+
+/// What the view knows of the Secrets that an `IamToken` names.
+struct Known {
+    source: Seen,
+    target: Seen,
+    winner: Option<String>,
+}
+
+/// All that one step rests on.
+struct Scene<'a> {
+    plan: &'a Plan,
+    observed: Observed<'a>,
+    before: &'a IamTokenStatus,
+    now: Timestamp,
+}
+
+// === impl Look ===
+
+impl Look<'_> {
+    async fn at(&mut self, token: &IamToken) -> Action {
+        let before = token.status.clone().unwrap_or_default();
+        let plan = match Plan::new(&self.key.name, &token.spec, &self.context.endpoints) {
+            Ok(plan) => plan,
+            Err(problem) => return self.at_unplannable(token, &before, &problem).await,
+        };
+        for _ in 0..MOST_STEPS {
+            if let ControlFlow::Break(action) = self.step(token, &plan, &before).await {
+                return action;
+            }
+        }
+        Action::requeue(SOON)
+    }
+
+    async fn step(&mut self, token: &IamToken, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {
+        let known = self.known(plan);
+        let (memory, uid) = (self.remembered.memory.clone(), self.remembered.uid.clone());
+        let last_target = before.target.as_ref().filter(|_| !self.moved);
+        let observed = Observed {
+            name: &self.key.name,
+            uid: &uid,
+            generation: token.metadata.generation.unwrap_or_default(),
+            requested: token.annotations().get(REFRESH_REQUESTED).map(String::as_str),
+            winner: known.winner.as_deref(),
+            last_target: last_target.map(|target| target.name.as_str()),
+            source: &known.source,
+            target: &known.target,
+            memory: &memory,
+            shared: self.at_hand(plan, &known.source),
+        };
+        let scene = Scene { plan, observed, before, now: self.context.now() };
+        ControlFlow::Break(match decide(plan, &observed, scene.now) {
+            Step::Work(work) if self.is_admitted(&scene) => {
+                self.work(work, &scene).await;
+                return ControlFlow::Continue(());
+            }
+            Step::Work(_) => self.stand_in_line(&scene).await,
+            Step::Rest => self.settle(&scene, None, None).await,
+            Step::Refuse(problem) => self.settle(&scene, Some(&problem), None).await,
+            Step::Wait(problem, retry_at) => self.settle(&scene, Some(&problem), retry_at).await,
+        })
+    }
+
+    async fn work(&mut self, work: Work, scene: &Scene<'_>) {
+        let job = Job { context: self.context, key: self.key, plan: scene.plan, observed: &scene.observed };
+        match job.run(work, &mut self.remembered).await {
+            Outcome::Done(note) => {
+                self.moved |= work == Work::Remove;
+                let known = self.known(scene.plan);
+                self.remembered.memory.succeeded(work, known.target.facts());
+                if let Some(note) = note {
+                    self.publish(&note).await;
+                }
+            }
+            Outcome::Lost => debug!(iamtoken = %self.key, "somebody else wrote the target at the same time"),
+            Outcome::Failed(failed) => {
+                let reason = failed.problem.reason();
+                warn!(iamtoken = %self.key, %reason, "{}", failed.problem.message());
+                self.remembered.memory.failed(failed, work, scene.observed.inputs());
+            }
+        }
+    }
+
+    fn is_admitted(&mut self, scene: &Scene<'_>) -> bool {
+        if self.permit.is_none() {
+            let deadline = scene.observed.expires_at().unwrap_or(Timestamp::MIN);
+            self.permit = self.context.admit(self.key, deadline);
+        }
+        self.permit.is_some()
+    }
+
+    /// Others go first. The status is left as it is, but for a token that expires meanwhile.
+    async fn stand_in_line(&mut self, scene: &Scene<'_>) -> Action {
+        let trouble = scene.observed.memory.trouble.as_ref().map(|trouble| &trouble.problem);
+        let expired = status::was_ready(scene.before) && !status::is_ready(&situation(scene, trouble), scene.now);
+        if expired {
+            return self.settle(scene, trouble, None).await;
+        }
+        requeue(next_look(scene.plan, &scene.observed, scene.now), scene.now)
+    }
+
+    /// Nothing is left to do: says so, if that is news.
+    async fn settle(&mut self, scene: &Scene<'_>, problem: Option<&Problem>, retry_at: Option<Timestamp>) -> Action {
+        let after = status::next(scene.before, &situation(scene, problem), scene.now);
+        let look = next_look(scene.plan, &scene.observed, scene.now);
+        let until = [retry_at, look].into_iter().flatten().min();
+        self.write(scene.before, &after, requeue(until, scene.now)).await
+    }
+
+    async fn at_unplannable(&mut self, token: &IamToken, before: &IamTokenStatus, problem: &Problem) -> Action {
+        let target = target_name(&self.key.name, &token.spec);
+        let seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
+        let standing = Standing::of(&seen, &self.key.name, &self.remembered.uid);
+        let situation = Situation {
+            generation: token.metadata.generation.unwrap_or_default(),
+            target: matches!(standing, Standing::Ours(_)).then_some(target.as_str()),
+            record: standing.record(),
+            intact: true,
+            renew_before: RenewBefore::default(),
+            suspended: false,
+            problem: Some(problem),
+        };
+        let now = self.context.now();
+        let expires_at = standing.record().map(|record| record.life().expires_at()).filter(|at| *at > now);
+        let after = status::next(before, &situation, now);
+        self.write(before, &after, requeue(expires_at, now)).await
+    }
+
+    /// Nothing of it can be read, not even the status before.
+    async fn at_undecodable(&mut self, generation: i64) -> Action {
+        let before = IamTokenStatus::default();
+        let situation = Situation {
+            generation,
+            target: None,
+            record: None,
+            intact: false,
+            renew_before: RenewBefore::default(),
+            suspended: false,
+            problem: Some(&Problem::Undecodable),
+        };
+        let after = status::next(&before, &situation, self.context.now());
+        self.write(&before, &after, Action::await_change()).await
+    }
+
+    async fn write(&mut self, before: &IamTokenStatus, after: &IamTokenStatus, then: Action) -> Action {
+        if before == after {
+            return then;
+        }
+        if self.permit.is_none() {
+            self.permit = self.context.admit_status(self.key);
+        }
+        if self.permit.is_none() {
+            return Action::requeue(LONGEST_SLEEP);
+        }
+        match cluster::status::write(&self.context.client, self.key, &self.remembered.uid, after).await {
+            Ok(version) => {
+                self.remembered.written = version.parse().unwrap_or_default();
+                if let Some(note) = status::transition(before, after) {
+                    self.publish(&note).await;
+                }
+                then
+            }
+            Err(problem) if problem.code == Some(404) => Action::await_change(),
+            Err(problem) => {
+                warn!(iamtoken = %self.key, "{}", Problem::Api(problem).message());
+                Action::requeue(SOON)
+            }
+        }
+    }
+
+    async fn publish(&self, note: &Note) {
+        let regarding = ObjectReference {
+            api_version: Some("iamtoken.dev/v1alpha1".into()),
+            kind: Some("IamToken".into()),
+            namespace: Some(self.key.namespace.clone()),
+            name: Some(self.key.name.clone()),
+            uid: Some(self.remembered.uid.clone()),
+            ..ObjectReference::default()
+        };
+        self.context.events.publish(note, &regarding).await;
+    }
+
+    fn known(&self, plan: &Plan) -> Known {
+        let [source, target] = [&plan.source.name, &plan.target.name].map(|name| self.key.sibling(name));
+        self.context.with_view(|view| Known {
+            source: view.seen(&source),
+            target: view.seen(&target),
+            winner: view.winner(self.key),
+        })
+    }
+
+    /// When the newest token of the credential that is at hand was asked for, as far as it is known which that is.
+    fn at_hand(&self, plan: &Plan, source: &Seen) -> Option<Timestamp> {
+        self.context.sharing.at_hand(self.remembered.ask_id(plan, source)?)
+    }
+}
+
+fn situation<'a>(scene: &Scene<'a>, problem: Option<&'a Problem>) -> Situation<'a> {
+    let (plan, observed) = (scene.plan, &scene.observed);
+    let (target, record, intact) = match observed.standing() {
+        Standing::Ours(facts) => {
+            (Some(plan.target.name.as_str()), facts.record.as_ref(), facts.data_is_intact(plan, observed.uid))
+        }
+        _ => (None, None, false),
+    };
+    Situation {
+        generation: observed.generation,
+        target: target.filter(|name| observed.last_target.is_none_or(|last| last == *name) || plan.target.retain),
+        record,
+        intact,
+        renew_before: plan.renew_before,
+        suspended: plan.suspend,
+        problem,
+    }
+}
+
+/// Until then, but looking at the wall clock now and again.
+fn requeue(until: Option<Timestamp>, now: Timestamp) -> Action {
+    let sleep = until.map_or(LONGEST_SLEEP, |at| since(at, now));
+    Action::requeue(sleep.clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
+}

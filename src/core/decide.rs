@@ -1,0 +1,294 @@
+//! What is observed -> what to do next. The one place where that is decided.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::observed::{Facts, Seen, Standing};
+use super::plan::Plan;
+use super::problem::Problem;
+use super::record::{Record, SourceMark};
+use super::schedule;
+
+/// Everything that a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The `IamToken`'s name.
+    pub name: &'a str,
+    /// The `IamToken`'s uid.
+    pub uid: &'a str,
+    /// `metadata.generation`
+    pub generation: i64,
+    /// The value of the annotation that asks for a refresh.
+    pub requested: Option<&'a str>,
+    /// The older `IamToken` with the same target, if there is one.
+    pub winner: Option<&'a str>,
+    /// The target that the status names.
+    pub last_target: Option<&'a str>,
+    /// The Secret that holds the API key.
+    pub source: &'a Seen,
+    /// The Secret that the token goes to.
+    pub target: &'a Seen,
+    /// What this process remembers.
+    pub memory: &'a Memory,
+    /// When the newest token of the same credential that is still at hand was asked for.
+    pub shared: Option<Timestamp>,
+}
+
+/// What a process remembers of an `IamToken` between two looks. Losing it costs at most a read or a try.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The last try, if it failed.
+    pub trouble: Option<Trouble>,
+    /// A later state of the source Secret that was found to hold the same key.
+    pub same_key: Option<SourceMark>,
+    /// A state of the target that no token can be recovered from.
+    pub unrecoverable: Option<SourceMark>,
+}
+
+/// A failed try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// What was tried.
+    pub work: Work,
+    /// Why it failed.
+    pub problem: Problem,
+    /// How often in a row.
+    pub attempts: u32,
+    /// When.
+    pub failed_at: Timestamp,
+    /// The draw that spreads retries.
+    pub jitter: u16,
+    /// What it was tried with.
+    pub inputs: Inputs,
+}
+
+/// How a try failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    /// Why.
+    pub problem: Problem,
+    /// When.
+    pub at: Timestamp,
+    /// How often in a row, where others tried the same.
+    pub attempts: Option<u32>,
+    /// The draw that spreads retries.
+    pub jitter: u16,
+}
+
+/// What a try depends on: where one of these changes, a new try is worth making at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    generation: i64,
+    requested: Option<String>,
+    source: Option<SourceMark>,
+    target: Option<SourceMark>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing.
+    Rest,
+    /// Nothing until something changes: this is in the way.
+    Refuse(Problem),
+    /// Nothing yet: the last try failed. The time is that of the next one, where it does not take a change.
+    Wait(Problem, Option<Timestamp>),
+    /// Do it.
+    Work(Work),
+}
+
+/// What can be done for a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Look at the target's metadata: nothing is known of it yet.
+    Look,
+    /// Read the key, exchange it, write the target.
+    Refresh(Why),
+    /// Write the token that the target holds once more, as the spec wants it.
+    Rewrite,
+    /// Remove the Secret that was the target before.
+    Remove,
+}
+
+/// Why a token is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The target holds no token of ours.
+    Missing,
+    /// The spec asks for another token.
+    SpecChanged,
+    /// The annotation asks for it.
+    Requested,
+    /// It is time.
+    Due,
+    /// The source Secret has changed, perhaps its key.
+    SourceChanged,
+    /// Another `IamToken` of the same credential has just got one.
+    Shared,
+}
+
+// === impl Observed ===
+
+impl<'a> Observed<'a> {
+    /// How the `IamToken` stands to its target.
+    #[must_use]
+    pub fn standing(&self) -> Standing<'a> {
+        Standing::of(self.target, self.name, self.uid)
+    }
+
+    /// When the token in the target expires, if it holds one of ours.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.standing().record().map(|record| record.life().expires_at())
+    }
+
+    /// What a try now would depend on.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs {
+        Inputs {
+            generation: self.generation,
+            requested: self.requested.map(str::to_owned),
+            source: self.source.facts().map(|facts| facts.mark.clone()),
+            target: self.target.facts().map(|facts| facts.mark.clone()),
+        }
+    }
+
+    /// Whether a person has asked for a refresh since the last failed try.
+    #[must_use]
+    pub fn is_insisted(&self) -> bool {
+        let tried = self.memory.trouble.as_ref().and_then(|trouble| trouble.inputs.requested.as_deref());
+        self.is_requested() && tried != self.requested
+    }
+
+    fn is_requested(&self) -> bool {
+        let answered = self.standing().record().and_then(|record| record.refresh_requested.as_deref());
+        self.requested.is_some() && self.requested != answered
+    }
+}
+
+// === impl Memory, Trouble ===
+
+impl Memory {
+    /// A try has failed.
+    pub fn failed(&mut self, failed: Failed, work: Work, inputs: Inputs) {
+        let before = self.trouble.take().filter(|trouble| trouble.problem.reason() == failed.problem.reason());
+        let again = before.map_or(1, |trouble| trouble.attempts.saturating_add(1));
+        self.trouble = Some(Trouble {
+            work,
+            problem: failed.problem,
+            attempts: failed.attempts.unwrap_or(again),
+            failed_at: failed.at,
+            jitter: failed.jitter,
+            inputs,
+        });
+    }
+
+    /// A try has succeeded and left the target in this state. That writes it anew is no cure for a key that is refused.
+    pub fn succeeded(&mut self, work: Work, target: Option<&Facts>) {
+        match &mut self.trouble {
+            Some(trouble) if matches!(trouble.work, Work::Refresh(_)) && !matches!(work, Work::Refresh(_)) => {
+                trouble.inputs.target = target.map(|facts| facts.mark.clone());
+            }
+            trouble => *trouble = None,
+        }
+    }
+}
+
+impl Trouble {
+    /// When the next try may be made; `expires_at` is when the token in place dies.
+    #[must_use]
+    pub fn retry_at(&self, expires_at: Option<Timestamp>) -> Option<Timestamp> {
+        schedule::retry_at(self.problem.retry(), self.attempts, self.failed_at, expires_at, self.jitter)
+    }
+}
+
+/// What to do now for a target that is planned so.
+#[must_use]
+pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
+    if plan.suspend {
+        return Step::Rest;
+    }
+    let target = &plan.target;
+    if let Some(winner) = o.winner {
+        return Step::Refuse(Problem::TargetConflict { name: target.name.clone(), winner: winner.to_owned() });
+    }
+    let standing = o.standing();
+    if let Standing::Foreign(controller) = standing
+        && (controller.is_some() || !target.adopt)
+    {
+        let controller = controller.map(|controller| controller.name.clone());
+        return Step::Refuse(Problem::TargetExists { name: target.name.clone(), controller });
+    }
+    let rewrite = rewrite(plan, o, &standing, now);
+    if let Some((problem, retry_at)) = cooling(o, now) {
+        let other = rewrite.filter(|work| o.memory.trouble.as_ref().is_some_and(|trouble| trouble.work != *work));
+        return other.map_or(Step::Wait(problem, retry_at), Step::Work);
+    }
+    if standing == Standing::Unknown {
+        return Step::Work(Work::Look);
+    }
+    let refresh = refresh(plan, o, &standing, now).map(Work::Refresh);
+    if *o.source == Seen::Absent && (refresh.is_some() || rewrite.is_none()) {
+        return rewrite
+            .map_or_else(|| Step::Refuse(Problem::SourceNotFound { name: plan.source.name.clone() }), Step::Work);
+    }
+    refresh.or(rewrite).or_else(|| remove(plan, o)).map_or(Step::Rest, Step::Work)
+}
+
+/// The last try failed, nothing that it depended on has changed, and it is too early for another.
+fn cooling(o: &Observed<'_>, now: Timestamp) -> Option<(Problem, Option<Timestamp>)> {
+    let trouble = o.memory.trouble.as_ref().filter(|trouble| trouble.inputs == o.inputs())?;
+    let retry_at = trouble.retry_at(o.expires_at());
+    retry_at.is_none_or(|at| now < at).then(|| (trouble.problem.clone(), retry_at))
+}
+
+fn refresh(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestamp) -> Option<Why> {
+    let Some(record) = standing.record() else { return Some(Why::Missing) };
+    let Standing::Ours(facts) = standing else { return Some(Why::Missing) };
+    if record.ask != plan.ask {
+        Some(Why::SpecChanged)
+    } else if o.is_requested() {
+        Some(Why::Requested)
+    } else if now >= record.life().refresh_at(plan.renew_before, record.jitter) {
+        Some(Why::Due)
+    } else if !facts.is_as_planned(plan, o.uid) && o.memory.unrecoverable.as_ref() == Some(&facts.mark) {
+        Some(Why::Missing)
+    } else if source_changed(record, o) {
+        Some(Why::SourceChanged)
+    } else {
+        joins(plan, record, o, now).then_some(Why::Shared)
+    }
+}
+
+/// A token that is still good is written again where the Secret is not as planned.
+fn rewrite(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestamp) -> Option<Work> {
+    let Standing::Ours(facts) = standing else { return None };
+    let record = facts.record.as_ref()?;
+    let good = now < record.life().expires_at() && record.ask == plan.ask;
+    let recoverable = o.memory.unrecoverable.as_ref() != Some(&facts.mark);
+    (good && recoverable && !facts.is_as_planned(plan, o.uid)).then_some(Work::Rewrite)
+}
+
+/// The Secret that was the target before goes when its successor is in place.
+fn remove(plan: &Plan, o: &Observed<'_>) -> Option<Work> {
+    let stray = o.last_target.is_some_and(|last| last != plan.target.name);
+    (stray && !plan.target.retain).then_some(Work::Remove)
+}
+
+fn source_changed(record: &Record, o: &Observed<'_>) -> bool {
+    let mark = o.source.facts().map(|facts: &Facts| &facts.mark);
+    mark.is_some_and(|mark| *mark != record.source && o.memory.same_key.as_ref() != Some(mark))
+}
+
+fn joins(plan: &Plan, record: &Record, o: &Observed<'_>, now: Timestamp) -> bool {
+    o.shared.is_some_and(|since| since > record.refreshed_at)
+        && now >= record.life().joins_from(plan.renew_before, record.jitter)
+}
+
+/// When to look again, if nothing happens before: at the next refresh or expiry, whichever comes first.
+#[must_use]
+pub fn next_look(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Option<Timestamp> {
+    let record = o.standing().record().cloned()?;
+    let life = record.life();
+    let refresh = Some(life.refresh_at(plan.renew_before, record.jitter)).filter(|_| !plan.suspend);
+    [refresh, Some(life.expires_at())].into_iter().flatten().filter(|at| *at > now).min()
+}

@@ -1,0 +1,21 @@
+//! Pure: what is observed -> what to do next. Time is an argument; nothing here reads a clock, a socket or a file.
+//!
+//! [`plan`] fills in a spec, [`view`] knows who names which Secret, [`decide`](mod@decide) picks the next step,
+//! [`schedule`] knows when, [`render`] writes the Secret, [`status`] says what happened.
+
+pub mod credential;
+pub mod decide;
+pub mod digest;
+pub mod endpoint;
+pub mod failure;
+pub mod observed;
+pub mod ownership;
+pub mod plan;
+pub mod problem;
+pub mod record;
+pub mod render;
+pub mod schedule;
+pub mod status;
+pub mod view;
+
+pub use record::Record;

@@ -1,0 +1,228 @@
+//! Everything that can be wrong, in words that name the next action.
+
+use super::credential::KeyProblem;
+use super::failure::Failure;
+use super::schedule::Retry;
+use crate::api::Reason;
+
+/// Why a target is not, or will not stay, as its `IamToken` wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Problem {
+    /// The object in the API server is no `IamToken` of this version.
+    Undecodable,
+    /// A field that the CRD should have refused.
+    InvalidField {
+        /// Its path.
+        field: &'static str,
+        /// What it must be.
+        hint: &'static str,
+    },
+    /// A credential that this version does not know.
+    CredentialUnsupported {
+        /// The field that names it.
+        field: &'static str,
+    },
+    /// Not on the admin's list.
+    EndpointNotAllowed {
+        /// As the spec has it.
+        endpoint: String,
+        /// The admin's list.
+        allowed: String,
+    },
+    /// No such Secret.
+    SourceNotFound {
+        /// The Secret's name.
+        name: String,
+    },
+    /// No such key in the Secret.
+    SourceKeyNotFound {
+        /// The Secret's name.
+        name: String,
+        /// The key.
+        key: String,
+    },
+    /// No API key there.
+    SourceInvalid {
+        /// The Secret's name.
+        name: String,
+        /// The key.
+        key: String,
+        /// What is there instead.
+        why: KeyProblem,
+    },
+    /// The target belongs to somebody else.
+    TargetExists {
+        /// The Secret's name.
+        name: String,
+        /// Its controller as `kind/name`, if it has one.
+        controller: Option<String>,
+    },
+    /// An older `IamToken` has the same target.
+    TargetConflict {
+        /// The Secret's name.
+        name: String,
+        /// The older `IamToken`.
+        winner: String,
+    },
+    /// A refused write, or one that did not come through.
+    Api(ApiProblem),
+    /// IAM gave no usable token.
+    Iam(Failure),
+}
+
+/// Why a request to the API server failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiProblem {
+    /// What was tried, such as `write Secret hpcs-token`.
+    pub action: String,
+    /// What it means.
+    pub kind: ApiKind,
+    /// The HTTP status, if there was an answer.
+    pub code: Option<u16>,
+}
+
+/// What an API server's refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKind {
+    /// 403 by RBAC.
+    Denied,
+    /// 403 because the namespace is being deleted.
+    Terminating,
+    /// The Secret is immutable.
+    Immutable,
+    /// The Secret has another type, which cannot change.
+    OtherType,
+    /// Over 1 MiB.
+    TooLarge,
+    /// Another 4xx.
+    Refused,
+    /// Somebody else wrote at the same time.
+    Conflict,
+    /// 5xx, 429, time-out, no connection.
+    Unavailable,
+}
+
+// === impl Problem ===
+
+impl Problem {
+    /// The reason that conditions and events carry.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Undecodable | Self::InvalidField { .. } => Reason::InvalidSpec,
+            Self::CredentialUnsupported { .. } => Reason::CredentialUnsupported,
+            Self::EndpointNotAllowed { .. } => Reason::EndpointNotAllowed,
+            Self::SourceNotFound { .. } => Reason::SourceNotFound,
+            Self::SourceKeyNotFound { .. } => Reason::SourceKeyNotFound,
+            Self::SourceInvalid { .. } => Reason::SourceInvalid,
+            Self::TargetExists { .. } => Reason::TargetExists,
+            Self::TargetConflict { .. } => Reason::TargetConflict,
+            Self::Api(problem) => problem.kind.reason(),
+            Self::Iam(failure) => failure.reason(),
+        }
+    }
+
+    /// Whether a person must act (`Stalled`) or it should pass by itself (`Reconciling`).
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Api(problem) => !matches!(problem.kind, ApiKind::Conflict | ApiKind::Unavailable),
+            Self::Iam(failure) => failure.needs_a_person(),
+            _ => true,
+        }
+    }
+
+    /// How to go on.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Api(problem) => match problem.kind {
+                ApiKind::Conflict | ApiKind::Unavailable => Retry::Soon,
+                ApiKind::Denied | ApiKind::Terminating | ApiKind::Refused => Retry::Slowly,
+                ApiKind::Immutable | ApiKind::OtherType | ApiKind::TooLarge => Retry::OnChange,
+            },
+            Self::Iam(failure) => failure.retry(),
+            _ => Retry::OnChange,
+        }
+    }
+
+    /// What is wrong and what to do, in one or two sentences.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Undecodable => {
+                "The IamToken does not decode. Compare it with `kubectl explain iamtoken.spec` and apply it again."
+                    .into()
+            }
+            Self::InvalidField { field, hint } => format!("{field} must be {hint}. Correct the IamToken."),
+            Self::CredentialUnsupported { field } => {
+                format!("{field} is not supported by this version of the operator. Use spec.apiKeySecretRef alone.")
+            }
+            Self::EndpointNotAllowed { endpoint, allowed } => format!(
+                "The endpoint {endpoint} is not allowed. Use one of {allowed}, or ask the operator's admin to allow it."
+            ),
+            Self::SourceNotFound { name } => {
+                format!("Secret {name}, which should hold the API key, does not exist. Create it in this namespace.")
+            }
+            Self::SourceKeyNotFound { name, key } => {
+                format!("Secret {name} has no key {key}. Add it, or correct spec.apiKeySecretRef.key.")
+            }
+            Self::SourceInvalid { name, key, why } => {
+                format!("The value at key {key} of Secret {name} {why}. Put an IBM Cloud API key there.")
+            }
+            Self::TargetExists { name, controller: Some(owner) } => {
+                format!("Secret {name} exists and is controlled by {owner}. Set spec.target.name to another name.")
+            }
+            Self::TargetExists { name, controller: None } => format!(
+                "Secret {name} exists and was not made by this IamToken. Set spec.target.name to another name, delete \
+                 the Secret, or set spec.target.adopt to take it over."
+            ),
+            Self::TargetConflict { name, winner } => format!(
+                "Secret {name} is the target of the older IamToken {winner}. Set spec.target.name to another name."
+            ),
+            Self::Api(problem) => problem.message(),
+            Self::Iam(failure) => failure.to_string(),
+        }
+    }
+}
+
+// === impl ApiKind, ApiProblem ===
+
+impl ApiKind {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Denied => Reason::AccessDenied,
+            Self::Terminating => Reason::NamespaceTerminating,
+            Self::Immutable => Reason::TargetImmutable,
+            Self::OtherType => Reason::TargetTypeMismatch,
+            Self::TooLarge => Reason::TargetTooLarge,
+            Self::Refused => Reason::TargetInvalid,
+            Self::Conflict | Self::Unavailable => Reason::ApiServerUnavailable,
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Denied => "the operator lacks the permission. Grant it the role of its chart in this namespace",
+            Self::Terminating => "the namespace is being deleted. Nothing is left to do",
+            Self::Immutable => "the Secret is immutable. Delete it, and it is made anew",
+            Self::OtherType => {
+                "the Secret has another type, which cannot change. Delete it, and it is made anew, or correct \
+                 spec.target.type"
+            }
+            Self::TooLarge => "the Secret would be over 1 MiB. Remove keys that others put there, or from spec.target",
+            Self::Refused => {
+                "the API server refuses it as spec.target describes it. Correct labels, annotations and type"
+            }
+            Self::Conflict => "somebody else wrote it at the same time. It is tried again by itself",
+            Self::Unavailable => "the API server gave no usable answer. It is tried again by itself",
+        }
+    }
+}
+
+impl ApiProblem {
+    fn message(&self) -> String {
+        let code = self.code.map(|code| format!(" (HTTP {code})")).unwrap_or_default();
+        format!("Could not {}{code}: {}.", self.action, self.kind.meaning())
+    }
+}

@@ -1,0 +1,189 @@
+//! What happened -> the next status, and the event that the difference is worth.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use super::failure::REQUEST_ID;
+use super::problem::Problem;
+use super::record::Record;
+use super::schedule::{RenewBefore, whole_seconds};
+use crate::api::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Reason, TargetStatus};
+
+/// A difference of clocks that users are told of, in seconds.
+const SKEW_WORTH_A_WORD: i64 = 30;
+
+/// All that a status says.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// `metadata.generation`
+    pub generation: i64,
+    /// The target's name, where it is ours.
+    pub target: Option<&'a str>,
+    /// What is noted on the target, where it is ours.
+    pub record: Option<&'a Record>,
+    /// Whether the target's data is as it was written.
+    pub intact: bool,
+    /// When to refresh.
+    pub renew_before: RenewBefore,
+    /// spec.suspend
+    pub suspended: bool,
+    /// What is in the way.
+    pub problem: Option<&'a Problem>,
+}
+
+/// An event worth publishing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Its reason.
+    pub reason: Reason,
+    /// Its text.
+    pub text: String,
+}
+
+/// The status that says so, given the one before.
+#[must_use]
+pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTokenStatus {
+    let life = s.record.map(Record::life);
+    let mut status = IamTokenStatus {
+        observed_generation: Some(s.generation),
+        conditions: vec![],
+        expires_at: life.map(|life| Time(life.expires_at())),
+        refresh_at: s
+            .record
+            .filter(|_| !s.suspended)
+            .map(|record| Time(whole_seconds(record.life().refresh_at(s.renew_before, record.jitter)))),
+        refreshed_at: s.record.map(|record| Time(record.refreshed_at)),
+        identity: s.record.and_then(|record| record.identity.clone()),
+        last_handled_refresh: match s.record {
+            Some(record) => record.refresh_requested.clone(),
+            None => before.last_handled_refresh.clone(),
+        },
+        target: s.target.map(|name| TargetStatus { name: name.to_owned() }).or_else(|| before.target.clone()),
+    };
+    let mut put = |type_, truth, reason: Reason, message| {
+        let new = condition(before, s.generation, type_, truth, reason, message, now);
+        status.conditions.push(new);
+    };
+    let (ready, reason, message) = readiness(s, now);
+    put(CONDITION_READY, ready, reason, message);
+    if let Some(problem) = s.problem.filter(|_| !s.suspended) {
+        let type_ = if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING };
+        put(type_, true, problem.reason(), problem.message());
+    } else if !ready && !s.suspended {
+        put(CONDITION_RECONCILING, true, Reason::Refreshing, "A token is being fetched.".into());
+    }
+    status
+}
+
+/// Whether the target holds a token that is valid now.
+#[must_use]
+pub fn is_ready(s: &Situation<'_>, now: Timestamp) -> bool {
+    s.intact && s.record.is_some_and(|record| now < record.life().expires_at())
+}
+
+/// Whether the status says so.
+#[must_use]
+pub fn was_ready(before: &IamTokenStatus) -> bool {
+    before.conditions.iter().any(|condition| condition.type_ == CONDITION_READY && condition.status == "True")
+}
+
+fn readiness(s: &Situation<'_>, now: Timestamp) -> (bool, Reason, String) {
+    let expires = s.record.map(|record| record.life().expires_at().to_string()).unwrap_or_default();
+    let ready = is_ready(s, now);
+    let message = match (s.record, ready, s.suspended, s.problem) {
+        (_, true, true, _) => format!("Suspended: the token is valid until {expires} and is not refreshed."),
+        (_, false, true, _) => "Suspended: there is no valid token. Set spec.suspend to false.".into(),
+        (_, true, false, Some(problem)) => {
+            format!("The token is valid until {expires}, but its refresh fails: {}", problem.message())
+        }
+        (Some(record), true, false, None) => format!("The token is valid until {expires}.{}", skew(record)),
+        (None, true, false, None) => String::new(),
+        (Some(_), false, false, Some(problem)) if s.intact => {
+            format!("The token expired at {expires}. {}", problem.message())
+        }
+        (_, false, false, Some(problem)) => problem.message(),
+        (_, false, false, None) => "A token is being fetched.".into(),
+    };
+    let reason = match (ready, s.suspended, s.problem) {
+        (_, true, _) => Reason::Suspended,
+        (true, _, None) => Reason::TokenValid,
+        (true, _, Some(_)) => Reason::RefreshFailing,
+        (false, _, Some(problem)) => problem.reason(),
+        (false, _, None) => Reason::Refreshing,
+    };
+    (ready, reason, message)
+}
+
+fn skew(record: &Record) -> String {
+    match record.skew {
+        s if s > SKEW_WORTH_A_WORD => format!(" IAM's clock is {s} s ahead of the operator's: check the nodes' time."),
+        s if s < -SKEW_WORTH_A_WORD => {
+            format!(" IAM's clock is {} s behind the operator's: check the nodes' time.", -s)
+        }
+        _ => String::new(),
+    }
+}
+
+fn condition(
+    before: &IamTokenStatus,
+    generation: i64,
+    type_: &str,
+    truth: bool,
+    reason: Reason,
+    message: String,
+    now: Timestamp,
+) -> Condition {
+    let status = if truth { "True" } else { "False" };
+    let old = before.conditions.iter().find(|old| old.type_ == type_ && old.status == status);
+    let message = match old.filter(|old| without_request_id(&old.message) == without_request_id(&message)) {
+        Some(old) => old.message.clone(),
+        None => message,
+    };
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.as_str().to_owned(),
+        message,
+        observed_generation: Some(generation),
+        last_transition_time: old.map_or_else(|| Time(whole_seconds(now)), |old| old.last_transition_time.clone()),
+    }
+}
+
+/// Each try has another request id; that alone is no news.
+fn without_request_id(message: &str) -> &str {
+    message.split(REQUEST_ID).next().unwrap_or(message)
+}
+
+/// The event that the step from one status to the next is worth: none for a routine refresh.
+#[must_use]
+pub fn transition(before: &IamTokenStatus, after: &IamTokenStatus) -> Option<Note> {
+    let of = |status: &IamTokenStatus, type_: &str| {
+        status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == type_)
+            .map(|c| (c.status == "True", c.reason.clone(), c.message.clone()))
+    };
+    let trouble = |status| of(status, CONDITION_STALLED).or_else(|| of(status, CONDITION_RECONCILING));
+    let (ready_before, ready) = (of(before, CONDITION_READY), of(after, CONDITION_READY)?);
+    let was_ready = ready_before.as_ref().is_some_and(|(truth, ..)| *truth);
+    let reason_before = ready_before.map(|(_, reason, _)| reason);
+    let trouble_before = trouble(before).map(|(_, reason, _)| reason);
+    let news = match (trouble(after), ready) {
+        (Some((_, reason, _)), _) if reason == Reason::Refreshing.as_str() => return None,
+        (Some((_, reason, message)), ready) => {
+            let lost = was_ready && !ready.0;
+            let new = trouble_before.as_ref() != Some(&reason);
+            (new || lost).then_some((true, reason, if lost { ready.2 } else { message }))
+        }
+        (None, (truth, reason, message)) => {
+            let new = was_ready != truth || reason_before.as_ref() != Some(&reason);
+            new.then_some((!truth, reason, message))
+        }
+    };
+    let (warning, reason, text) = news?;
+    let reason = Reason::ALL.iter().copied().find(|known| known.as_str() == reason)?;
+    Some(Note { warning, reason, text })
+}

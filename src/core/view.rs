@@ -1,0 +1,329 @@
+//! Who names which Secret, and what is known of those Secrets. Nothing is kept of any other Secret, so that memory does
+//! not grow with them.
+
+use std::collections::{HashMap, HashSet};
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::observed::{Facts, Seen};
+
+/// A namespace and a name in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// What an `IamToken` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its uid.
+    pub uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The Secret that holds its API key.
+    pub source: Option<String>,
+    /// The Secret that its token goes to.
+    pub target: String,
+}
+
+/// The index. Every change returns the `IamTokens` that must be looked at again.
+#[derive(Debug, Default)]
+pub struct View {
+    claims: HashMap<Key, Claim>,
+    secrets: HashMap<Key, Known>,
+    relisting: Option<HashSet<Key>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    seen: Seen,
+    users: Vec<String>,
+    /// A list of all Secrets is under way and has not held it yet.
+    unconfirmed: bool,
+    /// The newest resourceVersion heard of, its deletion's included.
+    newest: u64,
+}
+
+// === impl Key ===
+
+impl Key {
+    /// A name in the same namespace.
+    #[must_use]
+    pub fn sibling(&self, name: &str) -> Self {
+        Self { namespace: self.namespace.clone(), name: name.to_owned() }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+// === impl View: IamTokens ===
+
+impl View {
+    /// An `IamToken` was created or changed.
+    pub fn put(&mut self, key: &Key, claim: Claim) -> Vec<Key> {
+        if let Some(seen) = &mut self.relisting {
+            seen.insert(key.clone());
+        }
+        if self.claims.get(key) == Some(&claim) {
+            return vec![];
+        }
+        let mut wake = self.remove(key);
+        for name in claim.names() {
+            let known = self.secrets.entry(key.sibling(name)).or_default();
+            known.users.push(key.name.clone());
+        }
+        wake.extend(self.rivals(key, &claim.target));
+        self.claims.insert(key.clone(), claim);
+        wake
+    }
+
+    /// An `IamToken` was deleted.
+    pub fn remove(&mut self, key: &Key) -> Vec<Key> {
+        let Some(claim) = self.claims.remove(key) else { return vec![] };
+        for name in claim.names() {
+            let secret = key.sibling(name);
+            let Some(known) = self.secrets.get_mut(&secret) else { continue };
+            known.users.retain(|user| *user != key.name);
+            if known.users.is_empty() {
+                self.secrets.remove(&secret);
+            }
+        }
+        self.rivals(key, &claim.target)
+    }
+
+    /// A list of all `IamTokens` begins.
+    pub fn relist(&mut self) {
+        self.relisting = Some(HashSet::new());
+    }
+
+    /// The list is complete: what it did not hold is gone.
+    pub fn relisted(&mut self) -> Vec<Key> {
+        let Some(seen) = self.relisting.take() else { return vec![] };
+        let gone: Vec<Key> = self.claims.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+        gone.iter().flat_map(|key| self.remove(key)).collect()
+    }
+
+    /// The older `IamToken` that has the same target, if there is one: the oldest wins, by name among equals.
+    #[must_use]
+    pub fn winner(&self, key: &Key) -> Option<String> {
+        let claim = self.claims.get(key)?;
+        let rivals = self.rivals(key, &claim.target).into_iter();
+        let age = |key: &Key| self.claims.get(key).map(|claim| (claim.created, key.name.clone()));
+        let oldest = rivals.filter_map(|rival| age(&rival)).min()?;
+        (Some(&oldest) < age(key).as_ref()).then_some(oldest.1)
+    }
+
+    /// The other `IamTokens` that read the same source Secret.
+    #[must_use]
+    pub fn sharers(&self, key: &Key) -> Vec<Key> {
+        let Some(source) = self.claims.get(key).and_then(|claim| claim.source.as_ref()) else { return vec![] };
+        let users = self.users(&key.sibling(source)).into_iter();
+        users
+            .filter(|user| user != key)
+            .filter(|user| self.claims.get(user).is_some_and(|claim| claim.source.as_ref() == Some(source)))
+            .collect()
+    }
+
+    fn rivals(&self, key: &Key, target: &str) -> Vec<Key> {
+        let users = self.users(&key.sibling(target)).into_iter();
+        users
+            .filter(|user| user != key)
+            .filter(|user| self.claims.get(user).is_some_and(|claim| claim.target == target))
+            .collect()
+    }
+
+    fn users(&self, secret: &Key) -> Vec<Key> {
+        let users = self.secrets.get(secret).into_iter().flat_map(|known| &known.users);
+        users.map(|user| secret.sibling(user)).collect()
+    }
+}
+
+// === impl View: Secrets ===
+
+impl View {
+    /// What is known of a Secret.
+    #[must_use]
+    pub fn seen(&self, secret: &Key) -> Seen {
+        self.secrets.get(secret).map(|known| known.seen.clone()).unwrap_or_default()
+    }
+
+    /// A watch delivered this Secret, or the answer to one of our own writes did.
+    pub fn present(&mut self, secret: &Key, facts: impl FnOnce() -> Option<Facts>) -> Vec<Key> {
+        let Some(known) = self.secrets.get_mut(secret) else { return vec![] };
+        let Some(facts) = facts() else { return vec![] };
+        known.unconfirmed = false;
+        if known.is_old(&facts.mark.version) || known.seen.facts() == Some(&facts) {
+            return vec![];
+        }
+        known.seen = Seen::Present(Box::new(facts));
+        self.users(secret)
+    }
+
+    /// A Secret was deleted; `version` is the resourceVersion of its deletion, if it is known.
+    pub fn absent(&mut self, secret: &Key, version: Option<&str>) -> Vec<Key> {
+        let Some(known) = self.secrets.get_mut(secret) else { return vec![] };
+        known.unconfirmed = false;
+        if version.is_some_and(|version| known.is_old(version)) || known.seen == Seen::Absent {
+            return vec![];
+        }
+        known.seen = Seen::Absent;
+        self.users(secret)
+    }
+
+    /// A look answered a question: it counts only where no watch has answered it meanwhile.
+    pub fn looked(&mut self, secret: &Key, seen: Seen) {
+        if let Some(known) = self.secrets.get_mut(secret).filter(|known| known.seen == Seen::Unknown) {
+            known.seen = seen;
+        }
+    }
+
+    /// Nothing that is known of a Secret can be relied upon: a write found it otherwise.
+    pub fn forget(&mut self, secret: &Key) {
+        if let Some(known) = self.secrets.get_mut(secret) {
+            known.seen = Seen::Unknown;
+        }
+    }
+
+    /// A list of all Secrets begins.
+    pub fn relist_secrets(&mut self) {
+        self.secrets.values_mut().for_each(|known| known.unconfirmed = true);
+    }
+
+    /// The list is complete: what it did not hold is gone.
+    pub fn relisted_secrets(&mut self) -> Vec<Key> {
+        let gone = self.secrets.iter().filter(|(_, known)| known.unconfirmed).map(|(key, _)| key.clone());
+        let gone: Vec<Key> = gone.collect();
+        gone.iter().flat_map(|secret| self.absent(secret, None)).collect()
+    }
+}
+
+// === impl Known, Claim ===
+
+impl Known {
+    /// Whether something newer was heard of before. resourceVersions of one resource can be compared as numbers
+    /// (KEP-5504); where they are no numbers, nothing is old.
+    fn is_old(&mut self, version: &str) -> bool {
+        let version = version.parse().unwrap_or(u64::MAX);
+        let old = version < self.newest;
+        self.newest = self.newest.max(if version == u64::MAX { 0 } else { version });
+        old
+    }
+}
+
+impl Claim {
+    /// The Secrets that it names, each once.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let source = self.source.as_deref().filter(|source| *source != self.target);
+        source.into_iter().chain([self.target.as_str()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ownership::Owned;
+    use crate::core::record::SourceMark;
+
+    fn key(name: &str) -> Key {
+        Key { namespace: "ns".into(), name: name.into() }
+    }
+
+    fn claim(created: i64, source: &str, target: &str) -> Claim {
+        Claim {
+            uid: format!("uid-{created}"),
+            created: Timestamp::from_second(created).unwrap(),
+            source: Some(source.into()),
+            target: target.into(),
+        }
+    }
+
+    fn facts(version: &str) -> Option<Facts> {
+        let mark = SourceMark { uid: "u".into(), version: version.into() };
+        Some(Facts { mark, controller: None, record: None, owned: Owned::default() })
+    }
+
+    #[test]
+    fn keeps_nothing_of_secrets_that_nobody_names() {
+        let mut view = View::default();
+        assert!(view.present(&key("other"), || facts("1")).is_empty());
+        assert!(view.secrets.is_empty());
+        view.put(&key("a"), claim(1, "s", "t"));
+        assert_eq!(view.present(&key("s"), || facts("1")), [key("a")]);
+        view.remove(&key("a"));
+        assert!(view.secrets.is_empty());
+    }
+
+    #[test]
+    fn an_echo_or_an_older_state_wakes_nobody() {
+        let mut view = View::default();
+        view.put(&key("a"), claim(1, "s", "t"));
+        assert_eq!(view.present(&key("t"), || facts("5")), [key("a")]);
+        assert!(view.present(&key("t"), || facts("5")).is_empty());
+        assert!(view.present(&key("t"), || facts("4")).is_empty());
+        assert!(view.absent(&key("t"), Some("4")).is_empty());
+        assert_eq!(view.absent(&key("t"), Some("6")), [key("a")]);
+        assert!(view.present(&key("t"), || facts("5")).is_empty(), "the answer to a write that was undone meanwhile");
+        assert_eq!(view.seen(&key("t")), Seen::Absent);
+    }
+
+    #[test]
+    fn the_oldest_wins_and_its_end_wakes_the_next() {
+        let mut view = View::default();
+        view.put(&key("old"), claim(1, "s", "t"));
+        assert_eq!(view.put(&key("new"), claim(2, "s", "t")), [key("old")]);
+        assert_eq!(view.winner(&key("new")), Some("old".into()));
+        assert_eq!(view.winner(&key("old")), None);
+        assert_eq!(view.remove(&key("old")), [key("new")]);
+        assert_eq!(view.winner(&key("new")), None);
+    }
+
+    #[test]
+    fn among_equals_the_name_decides() {
+        let mut view = View::default();
+        view.put(&key("b"), claim(1, "s", "t"));
+        view.put(&key("a"), claim(1, "s", "t"));
+        assert_eq!(view.winner(&key("b")), Some("a".into()));
+        assert_eq!(view.winner(&key("a")), None);
+    }
+
+    #[test]
+    fn moving_to_another_target_frees_the_first() {
+        let mut view = View::default();
+        view.put(&key("old"), claim(1, "s", "t"));
+        view.put(&key("new"), claim(2, "s", "t"));
+        assert_eq!(view.put(&key("old"), claim(1, "s", "t2")), [key("new")]);
+        assert_eq!(view.winner(&key("new")), None);
+    }
+
+    #[test]
+    fn what_a_list_does_not_hold_is_gone() {
+        let mut view = View::default();
+        view.put(&key("a"), claim(1, "s", "t"));
+        view.put(&key("b"), claim(2, "s", "u"));
+        view.relist();
+        view.put(&key("b"), claim(2, "s", "u"));
+        view.relisted();
+        assert_eq!(view.claims.len(), 1);
+        view.relist_secrets();
+        view.present(&key("s"), || facts("9"));
+        assert_eq!(view.relisted_secrets(), [key("b")]);
+        assert_eq!(view.seen(&key("u")), Seen::Absent);
+        assert_ne!(view.seen(&key("s")), Seen::Absent);
+    }
+
+    #[test]
+    fn sharers_are_those_of_the_same_source() {
+        let mut view = View::default();
+        view.put(&key("a"), claim(1, "s", "t"));
+        view.put(&key("b"), claim(2, "s", "u"));
+        view.put(&key("c"), claim(3, "other", "s"));
+        assert_eq!(view.sharers(&key("a")), [key("b")]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The HTTP client that carries an exchange.
+
+use std::error::Error as _;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, Response, redirect, retry, tls};
+use zeroize::Zeroizing;
+
+use super::wire::{self, Answer, LARGEST_ANSWER};
+use super::{Ask, Exchange, Grant};
+use crate::clock::Clock;
+use crate::core::failure::{Cause, Failure, Flaw, Kind};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long an exchange may take. IBM's SDKs wait for 30 s (IBM/go-sdk-core); half of that leaves time for a second try.
+const EXCHANGE: Duration = Duration::from_secs(15);
+
+/// IAM over HTTP.
+pub struct IamClient {
+    client: Client,
+    clock: Arc<dyn Clock>,
+}
+
+// === impl IamClient ===
+
+impl IamClient {
+    /// TLS 1.2 or later with the system's roots; no redirect is followed and nothing is retried. Plain http is spoken
+    /// only with `allow_http`.
+    ///
+    /// # Errors
+    /// Where the system's roots cannot be read.
+    pub fn new(clock: Arc<dyn Clock>, allow_http: bool) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .user_agent(concat!("iam-token-operator/", env!("CARGO_PKG_VERSION")))
+            .https_only(!allow_http)
+            .tls_version_min(tls::Version::TLS_1_2)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .timeout(EXCHANGE)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(4)
+            .build()?;
+        Ok(Self { client, clock })
+    }
+}
+
+impl Exchange for IamClient {
+    fn exchange(&self, ask: Ask) -> BoxFuture<'static, Result<Grant, Failure>> {
+        exchange(self.client.clone(), Arc::clone(&self.clock), ask).boxed()
+    }
+}
+
+async fn exchange(client: Client, clock: Arc<dyn Clock>, ask: Ask) -> Result<Grant, Failure> {
+    let asked_at = clock.now();
+    let request = client
+        .post(ask.endpoint.token_url())
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(ACCEPT, "application/json")
+        .body(Bytes::from_owner(wire::form(&ask)));
+    let failed =
+        |kind, status| Failure { kind, endpoint: ask.endpoint.to_string(), status, code: None, request_id: None };
+    let mut response = request.send().await.map_err(|error| failed(cause(&error), None))?;
+    let status = response.status().as_u16();
+    let body = body(&mut response).await.map_err(|kind| failed(kind, Some(status)))?;
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let answer = Answer {
+        status,
+        retry_after: header(RETRY_AFTER.as_str()),
+        transaction_id: header("transaction-id"),
+        body: &body,
+    };
+    wire::read(&ask, &answer, asked_at, clock.now())
+}
+
+/// The body, if it is not larger than any answer should be. That of an error is cut off there instead.
+async fn body(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, Kind> {
+    let mut body = Zeroizing::new(Vec::with_capacity(8 * 1024));
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST_ANSWER => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            _ if response.status() != 200 => return Ok(body),
+            Ok(Some(_)) => return Err(Kind::Unusable(Flaw::TooLarge)),
+            Err(error) => return Err(cause(&error)),
+        }
+    }
+}
+
+/// Why a request failed, told from its chain of sources. Their texts are never shown: they can hold URLs.
+fn cause(error: &reqwest::Error) -> Kind {
+    if error.is_timeout() {
+        return Kind::Unreachable(Cause::Timeout);
+    }
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            if io.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some_and(is_distrust)) {
+                return Kind::Untrusted;
+            }
+            if io.kind() == ErrorKind::ConnectionRefused {
+                return Kind::Unreachable(Cause::Refused);
+            }
+        }
+        if error.downcast_ref::<rustls::Error>().is_some_and(is_distrust) {
+            return Kind::Untrusted;
+        }
+        if error.to_string().contains("dns error") {
+            return Kind::Unreachable(Cause::Dns);
+        }
+        source = error.source();
+    }
+    Kind::Unreachable(Cause::Broken)
+}
+
+fn is_distrust(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(_))
+}

@@ -1,0 +1,205 @@
+//! One exchange for all who want the same: whoever asks while it runs waits for it, whoever asks just after gets its
+//! result, and a failure is not repeated by the next one before its time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Ask, AskId, Exchange, Grant};
+use crate::clock::Clock;
+use crate::core::failure::{Cause, Failure, Kind};
+use crate::core::schedule::{Retry, retry_at, since};
+
+/// A token is kept for those who ask just after for a twentieth of its life, but not longer than this.
+const AT_HAND: Duration = Duration::from_secs(60);
+
+/// A failure that nobody asked about for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_hours(1);
+
+/// Shares exchanges.
+#[derive(Clone)]
+pub struct Sharing {
+    exchange: Arc<dyn Exchange>,
+    clock: Arc<dyn Clock>,
+    slots: Arc<Mutex<HashMap<AskId, Slot>>>,
+}
+
+enum Slot {
+    Flying(Shared<BoxFuture<'static, Outcome>>),
+    AtHand(Grant),
+    Cooling(Refused),
+}
+
+/// What becomes of an ask.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A token; `own` where it was this ask that made the exchange, and no other ask's that it shares.
+    Granted {
+        /// The token.
+        grant: Grant,
+        /// Whether the exchange was made for this ask.
+        own: bool,
+    },
+    /// None, and not before the time that [`retry_at`] gives for it.
+    Refused(Refused),
+    /// No answer yet; the exchange goes on, and the next to ask joins it.
+    Pending,
+}
+
+/// The last failure for a credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// What went wrong.
+    pub failure: Failure,
+    /// How often in a row.
+    pub attempts: u32,
+    /// When the last answer, or none, came.
+    pub failed_at: Timestamp,
+    /// The draw of the credential.
+    pub jitter: u16,
+}
+
+/// What makes the one who asks different from others who ask the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// A token at hand will do only if it was asked for after this.
+    pub newer_than: Option<Timestamp>,
+    /// When the token that is in place dies.
+    pub expires_at: Option<Timestamp>,
+    /// A person asks: only a throttled credential is not tried before its time.
+    pub insist: bool,
+    /// How long to wait for an answer.
+    pub patience: Duration,
+}
+
+// === impl Sharing ===
+
+impl Sharing {
+    /// Shares the exchanges that `exchange` makes.
+    #[must_use]
+    pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>) -> Self {
+        Self { exchange, clock, slots: Arc::default() }
+    }
+
+    /// Gets a token, by an exchange of its own only where nobody else's will do.
+    pub async fn ask(&self, ask: Ask, want: Want) -> Outcome {
+        let flight = {
+            let mut slots = self.slots();
+            let attempts = match slots.get(&ask.id()) {
+                Some(Slot::Flying(flight)) => Err(flight.clone()),
+                Some(Slot::AtHand(grant)) if want.newer_than.is_none_or(|than| grant.since() > than) => {
+                    return Outcome::Granted { grant: grant.clone(), own: false };
+                }
+                Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => {
+                    return Outcome::Refused(refused.clone());
+                }
+                Some(Slot::Cooling(refused)) => Ok(refused.attempts),
+                Some(Slot::AtHand(_)) | None => Ok(0),
+            };
+            match attempts {
+                Err(flight) => flight.map(Outcome::as_guest).left_future(),
+                Ok(attempts) => self.take_off(&mut slots, ask, attempts).right_future(),
+            }
+        };
+        tokio::time::timeout(want.patience, flight).await.unwrap_or(Outcome::Pending)
+    }
+
+    /// When the token that is at hand for this ask was asked for.
+    #[must_use]
+    pub fn at_hand(&self, id: AskId) -> Option<Timestamp> {
+        match self.slots().get(&id) {
+            Some(Slot::AtHand(grant)) => Some(grant.since()),
+            _ => None,
+        }
+    }
+
+    /// The failure that an ask would be answered with, so that nobody need read a key for it.
+    #[must_use]
+    pub fn cooling(&self, id: AskId, want: Want) -> Option<Refused> {
+        match self.slots().get(&id) {
+            Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => Some(refused.clone()),
+            _ => None,
+        }
+    }
+
+    fn take_off(
+        &self,
+        slots: &mut HashMap<AskId, Slot>,
+        ask: Ask,
+        attempts: u32,
+    ) -> Shared<BoxFuture<'static, Outcome>> {
+        let now = self.clock.now();
+        slots.retain(|_, slot| !matches!(slot, Slot::Cooling(refused) if since(now, refused.failed_at) > FORGOTTEN));
+        let (id, jitter, endpoint) = (ask.id(), ask.jitter(), ask.endpoint.to_string());
+        // A task of its own: it ends even where nobody waits any longer.
+        let landing = tokio::spawn(self.clone().fly(ask, attempts));
+        let flight = landing.map(move |landed| landed.unwrap_or_else(|_| lost(endpoint, attempts, now, jitter)));
+        let flight = flight.boxed().shared();
+        slots.insert(id, Slot::Flying(flight.clone()));
+        flight
+    }
+
+    async fn fly(self, ask: Ask, attempts: u32) -> Outcome {
+        let (id, jitter) = (ask.id(), ask.jitter());
+        let result = self.exchange.exchange(ask).await;
+        let failed_at = self.clock.now();
+        match result {
+            Ok(grant) => {
+                self.slots().insert(id, Slot::AtHand(grant.clone()));
+                tokio::spawn(self.clone().put_away(id, grant.since(), grant.life.lasts));
+                Outcome::Granted { grant, own: true }
+            }
+            Err(failure) => {
+                let refused = Refused { failure, attempts: attempts.saturating_add(1), failed_at, jitter };
+                self.slots().insert(id, Slot::Cooling(refused.clone()));
+                Outcome::Refused(refused)
+            }
+        }
+    }
+
+    async fn put_away(self, id: AskId, since: Timestamp, lasts: Duration) {
+        tokio::time::sleep((lasts / 20).min(AT_HAND)).await;
+        let mut slots = self.slots();
+        if matches!(slots.get(&id), Some(Slot::AtHand(grant)) if grant.since() == since) {
+            slots.remove(&id);
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<AskId, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lost(endpoint: String, attempts: u32, now: Timestamp, jitter: u16) -> Outcome {
+    let kind = Kind::Unreachable(Cause::Broken);
+    let failure = Failure { kind, endpoint, status: None, code: None, request_id: None };
+    Outcome::Refused(Refused { failure, attempts: attempts.saturating_add(1), failed_at: now, jitter })
+}
+
+// === impl Outcome, Refused ===
+
+impl Outcome {
+    /// The same for one who has joined in.
+    fn as_guest(self) -> Self {
+        match self {
+            Self::Granted { grant, .. } => Self::Granted { grant, own: false },
+            other => other,
+        }
+    }
+}
+
+impl Refused {
+    /// Whether it is too early for another try.
+    fn holds(&self, want: Want, now: Timestamp) -> bool {
+        let retry = self.failure.retry();
+        if want.insist && !matches!(retry, Retry::After(_)) {
+            return false;
+        }
+        let next = retry_at(retry, self.attempts, self.failed_at, want.expires_at, self.jitter);
+        next.is_none_or(|at| now < at)
+    }
+}

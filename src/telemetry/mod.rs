@@ -1,0 +1,41 @@
+//! Logs; metrics, traces and probes will stand beside them.
+
+use std::str::FromStr;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Writes logs to standard error from now on; `filter` is a level or a list of `target=level`.
+///
+/// # Errors
+/// Where `filter` is neither.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::from_str(filter)?.and(filter_fn(holds_no_payload));
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = match format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    // Fails only where a logger is set already, as in tests.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    Ok(())
+}
+
+/// kube logs the body of an answer that it cannot decode, which may be a Secret (kube-client, `client/mod.rs`). Whatever
+/// the user's filter says, that target stays silent below errors.
+fn holds_no_payload(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("kube_client::client") || *metadata.level() == Level::ERROR
+}
