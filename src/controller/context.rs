@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ pub(super) struct Context {
     pub(super) endpoints: Endpoints,
     pub(super) sharing: Sharing,
     pub(super) events: Events,
+    /// Notified once all IamTokens that exist are known.
+    pub(super) tokens_listed: Notify,
     clock: Arc<dyn Clock>,
     orders: Orders,
     call: UnboundedSender<Key>,
@@ -77,8 +80,8 @@ impl Context {
         events: Events,
         call: UnboundedSender<Key>,
     ) -> Self {
-        let (view, remembered, synced) = Default::default();
-        Self { client, endpoints, sharing, events, clock, orders, call, view, remembered, synced }
+        let (tokens_listed, view, remembered, synced) = Default::default();
+        Self { client, endpoints, sharing, events, tokens_listed, clock, orders, call, view, remembered, synced }
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -114,7 +114,7 @@ async fn run_scope(
         })
         .reflect(writer)
         .touched_objects();
-    let (synced, secrets) = secret_changes(namespace.as_deref(), &context, reader.clone());
+    let (synced, secrets) = secret_changes(namespace.as_deref(), &context);
     info!(namespace = namespace.as_deref().unwrap_or("all"), "watching IamTokens");
     Controller::for_stream(listed, reader)
         .with_config(Config::default())
@@ -150,7 +150,10 @@ fn observe(context: &Context, event: &Event<Guarded>) {
             context.forget(&key);
             context.with_view(|view| view.remove(&key))
         }
-        Event::InitDone => context.with_view(crate::core::view::View::relisted),
+        Event::InitDone => {
+            context.tokens_listed.notify_one();
+            context.with_view(crate::core::view::View::relisted)
+        }
     };
     context.wake(wake);
 }
@@ -160,14 +163,13 @@ fn observe(context: &Context, event: &Event<Guarded>) {
 fn secret_changes(
     namespace: Option<&str>,
     context: &Arc<Context>,
-    tokens: reflector::Store<Guarded>,
 ) -> (impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<Guarded>> + Send + 'static) {
     let api = api(&context.client, namespace);
     let (first, synced) = tokio::sync::oneshot::channel();
-    let (mut first, viewer, late) = (Some(first), Arc::clone(context), Arc::clone(context));
+    let (mut first, begin, viewer, late) = (Some(first), Arc::clone(context), Arc::clone(context), Arc::clone(context));
     let changes = secrets::watch(api, move |apply| viewer.with_view(|view| apply(view)));
-    let changes = stream::once(async move { tokens.wait_until_ready().await })
-        .flat_map(move |_| stream::empty::<Change>())
+    let changes = stream::once(async move { begin.tokens_listed.notified().await })
+        .flat_map(|()| stream::empty::<Change>())
         .chain(changes)
         .map(move |change| match change {
             Change::Wake(keys) => keys,

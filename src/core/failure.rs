@@ -128,11 +128,15 @@ impl Failure {
     pub fn retry(&self) -> Retry {
         match self.kind {
             Kind::Throttled(Some(after)) | Kind::Unavailable(Some(after)) => Retry::After(after),
-            Kind::Unreachable(_) | Kind::Untrusted | Kind::Unavailable(_) | Kind::Throttled(_) => Retry::Soon,
-            Kind::Unusable(Flaw::ShorterLived | Flaw::NoAccount) | Kind::Redirected => Retry::Slowly,
-            Kind::Unusable(_) => Retry::Soon,
             Kind::Rejected(Verdict::Locked) => Retry::NotWithin(Duration::from_mins(30)),
-            Kind::Rejected(_) | Kind::RequestRejected | Kind::OtherAccount => Retry::Slowly,
+            Kind::Unusable(Flaw::ShorterLived | Flaw::NoAccount)
+            | Kind::Redirected
+            | Kind::Rejected(_)
+            | Kind::RequestRejected
+            | Kind::OtherAccount => Retry::Slowly,
+            Kind::Unreachable(_) | Kind::Untrusted | Kind::Unavailable(_) | Kind::Throttled(_) | Kind::Unusable(_) => {
+                Retry::Soon
+            }
         }
     }
 

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn entry(fields: Value) -> Vec<ManagedFieldsEntry> {
+    fn entry(fields: &Value) -> Vec<ManagedFieldsEntry> {
         vec![serde_json::from_value(json!({
             "manager": FIELD_MANAGER, "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields,
         })).unwrap()]
@@ -116,7 +116,7 @@ mod tests {
             "f:metadata": {"f:annotations": {"f:a": {}}, "f:labels": {"f:l": {}}, "f:ownerReferences": {"k:{\"uid\":\"u\"}": {}}},
             "f:type": {},
         });
-        assert_eq!(owned(&entry(fields)), expected());
+        assert_eq!(owned(&entry(&fields)), expected());
     }
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
             "f:data": {"f:authorization": {}},
             "f:metadata": {"f:annotations": {"f:a": {}}, "f:labels": {"f:l": {}}, "f:ownerReferences": {"k:{\"uid\":\"u\"}": {}}},
         });
-        assert_ne!(owned(&entry(fields)).data, expected().data);
+        assert_ne!(owned(&entry(&fields)).data, expected().data);
         assert_eq!(owned(&[]), Owned::default());
     }
 }

@@ -244,18 +244,18 @@ mod tests {
         }
     }
 
-    fn facts(version: &str) -> Option<Facts> {
+    fn facts(version: &str) -> Facts {
         let mark = SourceMark { uid: "u".into(), version: version.into() };
-        Some(Facts { mark, controller: None, record: None, owned: Owned::default() })
+        Facts { mark, controller: None, record: None, owned: Owned::default() }
     }
 
     #[test]
     fn keeps_nothing_of_secrets_that_nobody_names() {
         let mut view = View::default();
-        assert!(view.present(&key("other"), || facts("1")).is_empty());
+        assert!(view.present(&key("other"), || Some(facts("1"))).is_empty());
         assert!(view.secrets.is_empty());
         view.put(&key("a"), claim(1, "s", "t"));
-        assert_eq!(view.present(&key("s"), || facts("1")), [key("a")]);
+        assert_eq!(view.present(&key("s"), || Some(facts("1"))), [key("a")]);
         view.remove(&key("a"));
         assert!(view.secrets.is_empty());
     }
@@ -264,12 +264,15 @@ mod tests {
     fn an_echo_or_an_older_state_wakes_nobody() {
         let mut view = View::default();
         view.put(&key("a"), claim(1, "s", "t"));
-        assert_eq!(view.present(&key("t"), || facts("5")), [key("a")]);
-        assert!(view.present(&key("t"), || facts("5")).is_empty());
-        assert!(view.present(&key("t"), || facts("4")).is_empty());
+        assert_eq!(view.present(&key("t"), || Some(facts("5"))), [key("a")]);
+        assert!(view.present(&key("t"), || Some(facts("5"))).is_empty());
+        assert!(view.present(&key("t"), || Some(facts("4"))).is_empty());
         assert!(view.absent(&key("t"), Some("4")).is_empty());
         assert_eq!(view.absent(&key("t"), Some("6")), [key("a")]);
-        assert!(view.present(&key("t"), || facts("5")).is_empty(), "the answer to a write that was undone meanwhile");
+        assert!(
+            view.present(&key("t"), || Some(facts("5"))).is_empty(),
+            "the answer to a write that was undone meanwhile"
+        );
         assert_eq!(view.seen(&key("t")), Seen::Absent);
     }
 
@@ -312,7 +315,7 @@ mod tests {
         view.relisted();
         assert_eq!(view.claims.len(), 1);
         view.relist_secrets();
-        view.present(&key("s"), || facts("9"));
+        view.present(&key("s"), || Some(facts("9")));
         assert_eq!(view.relisted_secrets(), [key("b")]);
         assert_eq!(view.seen(&key("u")), Seen::Absent);
         assert_ne!(view.seen(&key("s")), Seen::Absent);

@@ -47,7 +47,7 @@ impl IamClient {
             .referer(false)
             .connect_timeout(CONNECT)
             .timeout(EXCHANGE)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(4)
             .build()?;
         Ok(Self { client, clock })

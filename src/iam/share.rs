@@ -15,7 +15,7 @@ use crate::core::failure::{Cause, Failure, Kind};
 use crate::core::schedule::{Retry, retry_at, since};
 
 /// A token is kept for those who ask just after for a twentieth of its life, but not longer than this.
-const AT_HAND: Duration = Duration::from_secs(60);
+const AT_HAND: Duration = Duration::from_mins(1);
 
 /// A failure that nobody asked about for so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_hours(1);
@@ -101,7 +101,7 @@ impl Sharing {
                 Some(Slot::AtHand(_)) | None => Ok(0),
             };
             match attempts {
-                Err(flight) => flight.map(Outcome::as_guest).left_future(),
+                Err(flight) => flight.map(Outcome::for_a_guest).left_future(),
                 Ok(attempts) => self.take_off(&mut slots, ask, attempts).right_future(),
             }
         };
@@ -184,7 +184,7 @@ fn lost(endpoint: String, attempts: u32, now: Timestamp, jitter: u16) -> Outcome
 
 impl Outcome {
     /// The same for one who has joined in.
-    fn as_guest(self) -> Self {
+    fn for_a_guest(self) -> Self {
         match self {
             Self::Granted { grant, .. } => Self::Granted { grant, own: false },
             other => other,

@@ -36,7 +36,7 @@ pub struct Answer<'a> {
 
 /// All fields are optional in IBM's OpenAPI; `refresh_token` is not even read.
 #[derive(Deserialize)]
-struct Token {
+struct TokenAnswer {
     #[serde(default)]
     access_token: Option<SecretString>,
     #[serde(default)]
@@ -103,7 +103,7 @@ pub fn read(ask: &Ask, answer: &Answer<'_>, asked_at: Timestamp, now: Timestamp)
 }
 
 fn grant(body: &[u8], asked_at: Timestamp) -> Result<Grant, Kind> {
-    let answer: Token = serde_json::from_slice(body).map_err(|_| Kind::Unusable(Flaw::NotJson))?;
+    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|_| Kind::Unusable(Flaw::NotJson))?;
     let token = answer.access_token.ok_or(Kind::Unusable(Flaw::NoToken))?;
     let text = token.expose_secret();
     if text.is_empty() {

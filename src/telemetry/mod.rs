@@ -18,12 +18,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// kube's span around each reconcile says nothing that our lines do not. A filter can ask for it by this target.
+const QUIET: &str = "kube_runtime::controller=warn";
+
 /// Writes logs to standard error from now on; `filter` is a level or a list of `target=level`.
 ///
 /// # Errors
 /// Where `filter` is neither.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::from_str(filter)?.and(filter_fn(holds_no_payload));
+    let filter = EnvFilter::from_str(&format!("{QUIET},{filter}"))?.and(filter_fn(holds_no_payload));
     let layer = fmt::layer().with_writer(std::io::stderr);
     let layer = match format {
         LogFormat::Text => layer.boxed(),

@@ -1,0 +1,345 @@
+//! One namespace, one fake IAM and one operator process for each test, on the API server that all tests of a binary
+//! share.
+#![allow(dead_code, reason = "no test binary uses all of it")]
+
+use std::fmt::Debug;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use iam_token_operator::api::{CONDITION_READY, IamToken, IamTokenStatus};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use testkit::control_plane::ControlPlane;
+use testkit::fake_iam::FakeIam;
+use tokio::sync::OnceCell;
+
+/// Where the operator's ServiceAccount lives.
+pub const OPERATOR_NAMESPACE: &str = "iam-token-operator";
+
+/// How long anything may take that should take a moment.
+pub const A_WHILE: Duration = Duration::from_secs(30);
+
+/// All that a test needs.
+pub struct World {
+    pub plane: &'static ControlPlane,
+    pub client: Client,
+    pub namespace: String,
+    pub iam: FakeIam,
+    pub operator: Operator,
+}
+
+/// A running operator. Dropping it ends it.
+pub struct Operator {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+/// How an operator is started.
+pub struct Start<'a> {
+    pub kubeconfig: &'a Path,
+    /// All namespaces where empty.
+    pub namespaces: &'a [String],
+    pub endpoints: &'a [String],
+    pub log_level: &'a str,
+    pub more: &'a [&'a str],
+}
+
+// === impl World ===
+
+impl World {
+    /// A namespace of its own with an operator that watches it, and a fake IAM that it is allowed to ask.
+    pub async fn start() -> Self {
+        Self::start_with(FakeIam::start(), "info").await
+    }
+
+    pub async fn start_with(iam: FakeIam, log_level: &str) -> Self {
+        let endpoints = [iam.url()];
+        Self::start_towards(iam, &endpoints, log_level).await
+    }
+
+    /// With these endpoints allowed in place of the fake IAM's.
+    pub async fn start_towards(iam: FakeIam, endpoints: &[String], log_level: &str) -> Self {
+        let plane = prepared().await;
+        let client = plane.admin();
+        let namespace = new_namespace(&client).await;
+        allow_operator(&client, &namespace).await;
+        let operator = Operator::start(&Start {
+            kubeconfig: &kubeconfig(plane).await,
+            namespaces: std::slice::from_ref(&namespace),
+            endpoints,
+            log_level,
+            more: &[],
+        });
+        Self { plane, client, namespace, iam, operator }
+    }
+
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub fn tokens(&self) -> Api<IamToken> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A Secret `name` with `value` at the key `apikey`.
+    pub async fn put_key(&self, name: &str, value: &str) {
+        put_secret(&self.client, &self.namespace, name, &json!({"apikey": value})).await;
+    }
+
+    /// An IamToken `name` with this spec.
+    pub async fn put_token(&self, name: &str, spec: &Value) -> IamToken {
+        put_token(&self.client, &self.namespace, name, spec).await
+    }
+
+    /// A key that IAM knows in a Secret `name-key`, and an IamToken `name` for it. Returns the key.
+    pub async fn put_pair(&self, name: &str) -> String {
+        let key = self.iam.service_id_key(&format!("{}-{name}", self.namespace));
+        self.put_key(&format!("{name}-key"), &key).await;
+        self.put_token(name, &json!({"apiKeySecretRef": {"name": format!("{name}-key")}})).await;
+        key
+    }
+
+    pub async fn annotate(&self, name: &str, annotation: &str, value: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {annotation: value}}}));
+        self.tokens().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    pub async fn change_spec(&self, name: &str, spec: &Value) {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.tokens().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    pub async fn status(&self, name: &str) -> IamTokenStatus {
+        self.tokens().get(name).await.unwrap().status.unwrap_or_default()
+    }
+
+    /// Waits until the condition of this type is there with this reason.
+    pub async fn condition(&self, name: &str, type_: &str, reason: &str) -> Condition {
+        eventually(&format!("{name}: {type_} with reason {reason}"), async || {
+            let status = self.status(name).await;
+            let found = condition(&status, type_).cloned();
+            found.filter(|c| c.reason == reason).ok_or(status)
+        })
+        .await
+    }
+
+    /// Waits until the token is ready, and returns the data of the Secret of the same name.
+    pub async fn ready(&self, name: &str) -> Value {
+        eventually(&format!("{name} ready"), async || {
+            let status = self.status(name).await;
+            let ready = condition(&status, CONDITION_READY).is_some_and(|c| c.status == "True");
+            if ready { Ok(()) } else { Err(status) }
+        })
+        .await;
+        self.data(name).await.unwrap_or_default()
+    }
+
+    /// A Secret's data as text; `None` where there is no such Secret.
+    pub async fn data(&self, name: &str) -> Option<Value> {
+        let secret = self.secrets().get_opt(name).await.unwrap()?;
+        Some(data_of(&secret))
+    }
+
+    /// Waits until the Secret's data differs from `before` and returns it.
+    pub async fn changed(&self, name: &str, before: &Value) -> Value {
+        eventually(&format!("Secret {name} changed"), async || match self.data(name).await {
+            Some(data) if data != *before => Ok(data),
+            other => Err(other.is_some()),
+        })
+        .await
+    }
+
+    pub async fn delete_secret(&self, name: &str) {
+        self.secrets().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+}
+
+// === impl Operator ===
+
+impl Operator {
+    pub fn start(start: &Start<'_>) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_iam-token-operator"))
+            .arg("run")
+            .args(["--watch-namespaces", &start.namespaces.join(",")])
+            .args(["--allowed-endpoints", &start.endpoints.join(",")])
+            .args(["--allow-insecure-http", "--log-level", start.log_level])
+            .args(start.more)
+            .env("KUBECONFIG", start.kubeconfig)
+            .env("NO_COLOR", "1")
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::<Mutex<String>>::default();
+        let (kept, lines) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()).lines());
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                *kept.lock().unwrap() += &(line + "\n");
+            }
+        });
+        Self { child, log }
+    }
+
+    /// All that it wrote to standard error.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `None` while it runs.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().and_then(|status| status.code())
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- the operator's log ---\n{}", self.log());
+        }
+    }
+}
+
+// === the cluster ===
+
+/// The shared API server with the CRD and the operator's role on it.
+pub async fn prepared() -> &'static ControlPlane {
+    static PREPARED: OnceCell<()> = OnceCell::const_new();
+    let plane = ControlPlane::shared().await;
+    PREPARED.get_or_init(|| install(plane)).await;
+    plane
+}
+
+/// Installs the CRD and the operator's role from their files.
+pub async fn install(plane: &ControlPlane) {
+    install_role(plane).await;
+    install_crd(plane).await;
+}
+
+pub async fn install_role(plane: &ControlPlane) {
+    let client = plane.admin();
+    make_namespace(&client, OPERATOR_NAMESPACE).await;
+    let role: ClusterRole = from_yaml("hack/rbac.yaml");
+    let params = PatchParams::apply("tests").force();
+    Api::<ClusterRole>::all(client).patch("iam-token-operator", &params, &Patch::Apply(&role)).await.unwrap();
+}
+
+pub async fn install_crd(plane: &ControlPlane) {
+    put_crd(plane, &from_yaml("crds/iamtokens.yaml")).await;
+}
+
+pub async fn put_crd(plane: &ControlPlane, crd: &CustomResourceDefinition) {
+    let crds: Api<CustomResourceDefinition> = Api::all(plane.admin());
+    let params = PatchParams::apply("tests").force();
+    crds.patch("iamtokens.iamtoken.dev", &params, &Patch::Apply(crd)).await.unwrap();
+    eventually("the CRD established", async || {
+        let crd = crds.get("iamtokens.iamtoken.dev").await.unwrap();
+        let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
+        let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
+        if established { Ok(()) } else { Err(conditions) }
+    })
+    .await;
+}
+
+/// A file of the repository.
+pub fn from_yaml<T: serde::de::DeserializeOwned>(path: &str) -> T {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+/// The kubeconfig of the operator's ServiceAccount.
+pub async fn kubeconfig(plane: &ControlPlane) -> PathBuf {
+    plane.kubeconfig_for_service_account(OPERATOR_NAMESPACE, "iam-token-operator").await
+}
+
+pub async fn new_namespace(client: &Client) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(1);
+    let name = format!("test-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    make_namespace(client, &name).await;
+    name
+}
+
+async fn make_namespace(client: &Client, name: &str) {
+    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    match Api::all(client.clone()).create(&PostParams::default(), &namespace).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+        other => drop(other.unwrap()),
+    }
+}
+
+/// Binds the operator's role in the namespace.
+pub async fn allow_operator(client: &Client, namespace: &str) {
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "iam-token-operator"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "iam-token-operator"},
+        "subjects": [{"kind": "ServiceAccount", "name": "iam-token-operator", "namespace": OPERATOR_NAMESPACE}],
+    }))
+    .unwrap();
+    Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &binding).await.unwrap();
+}
+
+/// Creates the Secret, or sets these keys in it.
+pub async fn put_secret(client: &Client, namespace: &str, name: &str, data: &Value) {
+    let secret: Secret = serde_json::from_value(json!({"metadata": {"name": name}, "stringData": data})).unwrap();
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    match api.create(&PostParams::default(), &secret).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            let patch = Patch::Merge(json!({"stringData": data}));
+            api.patch(name, &PatchParams::default(), &patch).await.unwrap();
+        }
+        other => drop(other.unwrap()),
+    }
+}
+
+pub async fn put_token(client: &Client, namespace: &str, name: &str, spec: &Value) -> IamToken {
+    let token: IamToken = serde_json::from_value(json!({
+        "apiVersion": "iamtoken.dev/v1alpha1", "kind": "IamToken", "metadata": {"name": name}, "spec": spec,
+    }))
+    .unwrap();
+    Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &token).await.unwrap()
+}
+
+// === looking ===
+
+pub fn condition<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+pub fn data_of(secret: &Secret) -> Value {
+    let data = secret.data.iter().flatten();
+    data.map(|(key, value)| (key.clone(), json!(String::from_utf8_lossy(&value.0))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// Asks again and again until the answer is Ok; panics with the last Err after [`A_WHILE`].
+pub async fn eventually<T, E: Debug>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let begin = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(last) if begin.elapsed() > A_WHILE => panic!("not within {A_WHILE:?}: {what}; last seen: {last:#?}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The operator's whole life, as a process under its own ServiceAccount and role, against a real API server and a fake
+//! IAM.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+mod life;
