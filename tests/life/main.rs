@@ -4,4 +4,9 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+
+mod change;
+mod cost;
+mod leak;
 mod life;
+mod namespaces;

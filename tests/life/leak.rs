@@ -1,0 +1,66 @@
+//! Neither key nor token is found where it does not belong, through a whole life at the most talkative log level.
+
+use iam_token_operator::api::REFRESH_REQUESTED;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::json;
+use testkit::fake_iam::{Fault, FakeIam, Times};
+
+use crate::harness::{World, eventually};
+
+/// Everything, kube's own spans included.
+const TALKATIVE: &str = "trace,kube_runtime::controller=trace,kube_client::client=trace";
+
+#[tokio::test]
+async fn no_key_and_no_token_is_ever_shown() {
+    let world = World::start_with(FakeIam::start(), TALKATIVE).await;
+    world.iam.set_lifetime(6);
+    let old = world.put_pair("hpcs").await;
+    let mut secrets = vec![old.clone()];
+    let mut data = world.ready("hpcs").await;
+    let mut keep = |data: &serde_json::Value| secrets.push(data["token"].as_str().unwrap().to_owned());
+    keep(&data);
+    data = world.changed("hpcs", &data).await;
+    keep(&data);
+    world.iam.fault(&old, Fault::error("BXNIM0415E"), Times::Count(1));
+    world.annotate("hpcs", REFRESH_REQUESTED, "1").await;
+    eventually("the key rejected", async || {
+        let status = world.status("hpcs").await;
+        if status.conditions.iter().any(|c| c.reason == "CredentialRejected") { Ok(()) } else { Err(status) }
+    })
+    .await;
+    let new = world.iam.service_id_key("leak-rotated");
+    world.put_key("hpcs-key", &new).await;
+    data = world.changed("hpcs", &data).await;
+    keep(&data);
+    world.delete_secret("hpcs").await;
+    data = eventually("made anew", async || world.data("hpcs").await.ok_or(())).await;
+    keep(&data);
+    let spoilt = json!({"stringData": {"token": "spoilt"}});
+    let patch = kube::api::Patch::Merge(spoilt);
+    world.secrets().patch("hpcs", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    world.changed("hpcs", &data).await;
+    secrets.push(new);
+
+    let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+    let events = events.list(&ListParams::default()).await.unwrap().items;
+    let tokens = world.tokens().list(&ListParams::default()).await.unwrap().items;
+    let mut metadata = world.secrets().get("hpcs").await.unwrap().metadata;
+    metadata.managed_fields = None;
+    let places = [
+        ("the log", world.operator.log()),
+        ("events", serde_json::to_string(&events).unwrap()),
+        ("IamTokens", serde_json::to_string(&tokens).unwrap()),
+        ("the target's metadata", serde_json::to_string(&metadata).unwrap()),
+    ];
+    assert!(places[0].1.contains("TRACE") && events.len() >= 2, "this test looks at too little");
+    for (place, text) in &places {
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "a secret is in {place}");
+            let part = secret.rsplit('.').next().unwrap();
+            let part = &part[part.len() - 20..];
+            assert!(!text.contains(part), "a part of a secret is in {place}");
+        }
+    }
+}
