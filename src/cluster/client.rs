@@ -6,6 +6,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use tracing::{info, warn};
 
+use super::DEADLINE;
 use crate::api::IamToken;
 
 const CRD_POLL: Duration = Duration::from_secs(2);
@@ -27,17 +28,18 @@ pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync
 pub async fn wait_for_crd(api: &Api<IamToken>) {
     let mut said = String::new();
     loop {
-        let found = api.list_metadata(&ListParams::default().limit(1)).await;
-        let waits_for = match found {
-            Ok(_) => break,
-            Err(kube::Error::Api(status)) if status.code == 404 => {
+        let first = ListParams::default().limit(1);
+        let waits_for = match tokio::time::timeout(DEADLINE, api.list_metadata(&first)).await {
+            Ok(Ok(_)) => break,
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
                 "the CRD iamtokens.iamtoken.dev is not installed: kubectl apply -f crds/".to_owned()
             }
-            Err(kube::Error::Api(status)) => format!(
+            Ok(Err(kube::Error::Api(status))) => format!(
                 "the API server refuses to list iamtokens (HTTP {}): grant the operator the role of its chart",
                 status.code
             ),
-            Err(error) => format!("the API server cannot be reached: {error}"),
+            Ok(Err(error)) => format!("the API server cannot be reached: {error}"),
+            Err(_) => "the API server does not answer".to_owned(),
         };
         if said != waits_for {
             warn!("waiting: {waits_for}");

@@ -16,7 +16,7 @@ use crate::core::failure::{Cause, Failure, Flaw, Kind};
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::Plan;
 use crate::core::problem::{ApiKind, ApiProblem, Problem};
-use crate::core::record::{Owner, Record};
+use crate::core::record::{Owner, Record, SourceMark};
 use crate::core::render::{self, Expect};
 use crate::core::schedule::since;
 use crate::core::status::Note;
@@ -102,7 +102,7 @@ impl Job<'_> {
             identity: Some(grant.identity).filter(|identity| *identity != crate::api::Identity::default()),
             skew: grant.skew,
         };
-        self.write(&record, &grant.token).await?;
+        remembered.memory.written = self.write(&record, &grant.token).await?;
         info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
         let vanished =
             *self.observed.target == Seen::Absent && self.observed.last_target == Some(&self.plan.target.name);
@@ -148,7 +148,7 @@ impl Job<'_> {
         let owner = Owner { name: self.key.name.clone(), uid: self.observed.uid.to_owned() };
         let drifted = record.shape == self.plan.shape;
         let record = Record { owner, shape: self.plan.shape.clone(), ..record.clone() };
-        self.write(&record, &token).await?;
+        remembered.memory.written = self.write(&record, &token).await?;
         info!(iamtoken = %self.key, target = name, drifted, "rewritten");
         Ok(Outcome::Done(drifted.then(|| self.repaired("was changed by somebody else and has been restored"))))
     }
@@ -167,8 +167,8 @@ impl Job<'_> {
         Ok(Outcome::Done(None))
     }
 
-    /// One server-side apply, which fails where the target is not as it was seen.
-    async fn write(&self, record: &Record, token: &SecretString) -> Result<(), Outcome> {
+    /// One server-side apply, which fails where the target is not as it was seen. Returns what it left.
+    async fn write(&self, record: &Record, token: &SecretString) -> Result<Option<SourceMark>, Outcome> {
         let owner = render::Owner {
             namespace: self.key.namespace.clone(),
             name: self.key.name.clone(),
@@ -183,9 +183,10 @@ impl Job<'_> {
         let secret = render::secret(&owner, self.plan, record, token, &expect);
         match self.targets().apply(&secret).await {
             Ok(facts) => {
+                let mark = facts.as_ref().map(|facts| facts.mark.clone());
                 let woken = self.context.with_view(|view| view.present(&self.target(), || facts));
                 self.context.wake(woken.into_iter().filter(|key| key != self.key).collect());
-                Ok(())
+                Ok(mark)
             }
             Err(problem) if problem.kind == ApiKind::Conflict => {
                 self.context.with_view(|view| view.forget(&self.target()));

@@ -37,11 +37,18 @@ pub(super) struct Context {
     synced: AtomicBool,
 }
 
-/// Who may work, and who only waits for the API server.
+/// Who may do anything, and who may only write a status: two lines, so that a slow IAM holds up no status.
 #[derive(Clone)]
 pub(super) struct Orders {
     pub(super) refreshes: Order,
     pub(super) statuses: Order,
+}
+
+/// The places that one reconcile holds.
+#[derive(Default)]
+pub(super) struct Places {
+    refresh: Option<Permit>,
+    status: Option<Permit>,
 }
 
 /// What is remembered of one `IamToken`. Losing it costs at most a read or a try.
@@ -118,20 +125,25 @@ impl Context {
         self.orders.statuses.forget(key);
     }
 
-    /// The place that the `IamToken` was called to, if it was.
-    pub(super) fn called(&self, key: &Key) -> Option<Permit> {
-        let status = self.orders.statuses.called(key);
-        self.orders.refreshes.called(key).or(status)
+    /// The places that the `IamToken` was called to, if it was.
+    pub(super) fn called(&self, key: &Key) -> Places {
+        Places { refresh: self.orders.refreshes.called(key), status: self.orders.statuses.called(key) }
     }
 
-    /// A place among those who refresh, or one in line.
-    pub(super) fn admit(&self, key: &Key, deadline: Timestamp) -> Option<Permit> {
-        self.orders.refreshes.admit(key, deadline, &self.call)
+    /// Whether there is a place among those who refresh; if not, there is one in line by `deadline`.
+    pub(super) fn admits_refresh(&self, key: &Key, deadline: Timestamp, places: &mut Places) -> bool {
+        if places.refresh.is_none() {
+            places.refresh = self.orders.refreshes.admit(key, deadline, &self.call);
+        }
+        places.refresh.is_some()
     }
 
-    /// A place among those who only write a status, or one in line: IAM never holds these up.
-    pub(super) fn admit_status(&self, key: &Key) -> Option<Permit> {
-        self.orders.statuses.admit(key, self.now(), &self.call)
+    /// Whether there is a place among those who write a status; if not, there is one in line. IAM holds nobody up there.
+    pub(super) fn admits_status(&self, key: &Key, places: &mut Places) -> bool {
+        if places.refresh.is_none() && places.status.is_none() {
+            places.status = self.orders.statuses.admit(key, self.now(), &self.call);
+        }
+        places.refresh.is_some() || places.status.is_some()
     }
 
     /// Has these IamTokens looked at again.

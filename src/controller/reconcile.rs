@@ -11,7 +11,7 @@ use kube::{Resource as _, ResourceExt as _};
 use tracing::{debug, warn};
 
 use super::act::{Job, Outcome};
-use super::context::{Context, Remembered};
+use super::context::{Context, Places, Remembered};
 use super::{Guarded, key};
 use crate::api::{IamToken, IamTokenStatus, REFRESH_REQUESTED};
 use crate::cluster;
@@ -22,7 +22,6 @@ use crate::core::problem::Problem;
 use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, since};
 use crate::core::status::{self, Note, Situation};
 use crate::core::view::{Claim, Key};
-use crate::iam::order::Permit;
 use k8s_openapi::api::core::v1::ObjectReference;
 
 /// More steps than any look needs: to look, to refresh, to rewrite, to remove, and again after lost races.
@@ -49,7 +48,7 @@ pub(super) fn claim(token: &Guarded) -> Option<(Key, Claim)> {
 /// Never fails: what goes wrong is in the status, or is tried again.
 pub(super) async fn reconcile(token: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Infallible> {
     let key = key(&token);
-    let permit = context.called(&key);
+    let places = context.called(&key);
     let uid = token.uid().unwrap_or_default();
     let version = token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
     let remembered = context.recall(&key, &uid);
@@ -59,7 +58,7 @@ pub(super) async fn reconcile(token: Arc<Guarded>, context: Arc<Context>) -> Res
     if version < remembered.written {
         return Ok(Action::requeue(SOON)); // A copy from before our own last write: the newer one is under way.
     }
-    let mut look = Look { context: &context, key: &key, remembered, permit, moved: false };
+    let mut look = Look { context: &context, key: &key, remembered, places, moved: false };
     let action = match &token.0 {
         Ok(token) => look.at(token).await,
         Err(_) if version == look.remembered.written => Action::await_change(),
@@ -74,7 +73,7 @@ struct Look<'a> {
     context: &'a Context,
     key: &'a Key,
     remembered: Remembered,
-    permit: Option<Permit>,
+    places: Places,
     /// The Secret that was the target before is gone.
     moved: bool,
 }
@@ -161,11 +160,8 @@ impl Look<'_> {
     }
 
     fn is_admitted(&mut self, scene: &Scene<'_>) -> bool {
-        if self.permit.is_none() {
-            let deadline = scene.observed.expires_at().unwrap_or(Timestamp::MIN);
-            self.permit = self.context.admit(self.key, deadline);
-        }
-        self.permit.is_some()
+        let deadline = scene.observed.expires_at().unwrap_or(Timestamp::MIN);
+        self.context.admits_refresh(self.key, deadline, &mut self.places)
     }
 
     /// Others go first. The status is left as it is, but for a token that expires meanwhile.
@@ -225,10 +221,7 @@ impl Look<'_> {
         if before == after {
             return then;
         }
-        if self.permit.is_none() {
-            self.permit = self.context.admit_status(self.key);
-        }
-        if self.permit.is_none() {
+        if !self.context.admits_status(self.key, &mut self.places) {
             return Action::requeue(LONGEST_SLEEP);
         }
         match cluster::status::write(&self.context.client, self.key, &self.remembered.uid, after).await {

@@ -42,6 +42,9 @@ pub struct Memory {
     pub same_key: Option<SourceMark>,
     /// A state of the target that no token can be recovered from.
     pub unrecoverable: Option<SourceMark>,
+    /// The target as our own last write left it. Where that is not as planned, some admission rule changes what we
+    /// write, and writing it again would go on for ever.
+    pub written: Option<SourceMark>,
 }
 
 /// A failed try.
@@ -264,8 +267,8 @@ fn rewrite(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestam
     let Standing::Ours(facts) = standing else { return None };
     let record = facts.record.as_ref()?;
     let good = now < record.life().expires_at() && record.ask == plan.ask;
-    let recoverable = o.memory.unrecoverable.as_ref() != Some(&facts.mark);
-    (good && recoverable && !facts.is_as_planned(plan, o.uid)).then_some(Work::Rewrite)
+    let promising = ![&o.memory.unrecoverable, &o.memory.written].contains(&&Some(facts.mark.clone()));
+    (good && promising && !facts.is_as_planned(plan, o.uid)).then_some(Work::Rewrite)
 }
 
 /// The Secret that was the target before goes when its successor is in place.

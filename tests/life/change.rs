@@ -89,7 +89,8 @@ async fn what_others_add_to_the_target_stays() {
     world.iam.set_lifetime(6);
     world.put_pair("hpcs").await;
     let first = world.ready("hpcs").await;
-    let theirs = json!({"stringData": {"ca.crt": "theirs"}, "metadata": {"labels": {"app.kubernetes.io/name": "theirs"}}});
+    let theirs =
+        json!({"stringData": {"ca.crt": "theirs"}, "metadata": {"labels": {"app.kubernetes.io/name": "theirs"}}});
     merge_secret(&world, "hpcs", theirs).await;
     eventually("a refresh", async || {
         let data = world.data("hpcs").await.unwrap();
@@ -156,9 +157,9 @@ async fn a_restart_asks_and_writes_nothing() {
     assert_eq!(world.secrets().get("hpcs").await.unwrap().metadata.resource_version, before);
     assert_eq!(world.tokens().get("hpcs").await.unwrap().metadata.resource_version, token);
     let requests = world.plane.audit_since(mark).await;
-    let ours = requests.iter().filter(|event| {
-        event.namespace == world.namespace && event.user_agent.starts_with("iam-token-operator/")
-    });
+    let ours = requests
+        .iter()
+        .filter(|event| event.namespace == world.namespace && event.user_agent.starts_with("iam-token-operator/"));
     let verbs: Vec<_> = ours.map(|event| (event.verb.clone(), event.resource.clone())).collect();
     assert!(verbs.iter().all(|(verb, _)| verb == "list" || verb == "watch"), "{verbs:?}");
 

@@ -11,9 +11,8 @@ use crate::harness::World;
 /// The operator's own requests about this namespace, by verb and resource.
 async fn requests(world: &World, since: AuditMark) -> BTreeMap<String, usize> {
     let events = world.plane.audit_since(since).await;
-    let ours = |event: &&AuditEvent| {
-        event.namespace == world.namespace && event.user_agent.starts_with("iam-token-operator/")
-    };
+    let ours =
+        |event: &&AuditEvent| event.namespace == world.namespace && event.user_agent.starts_with("iam-token-operator/");
     events.iter().filter(ours).fold(BTreeMap::new(), |mut counts, event| {
         let resource = [event.resource.as_str(), event.subresource.as_str()].join("/");
         *counts.entry(format!("{} {}", event.verb, resource.trim_end_matches('/'))).or_default() += 1;
@@ -37,7 +36,8 @@ async fn a_steady_refresh_is_one_read_and_two_writes() {
     let refreshes = world.iam.exchanges_of(&key) - before;
     let requests = requests(&world, mark).await;
     let expected = [("get secrets", refreshes), ("patch iamtokens/status", refreshes), ("patch secrets", refreshes)];
-    let expected: BTreeMap<String, usize> = expected.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+    let expected: BTreeMap<String, usize> =
+        expected.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
     assert_eq!(refreshes, 4);
     assert_eq!(requests, expected);
 }

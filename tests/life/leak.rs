@@ -5,7 +5,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
-use testkit::fake_iam::{Fault, FakeIam, Times};
+use testkit::fake_iam::{FakeIam, Fault, Times};
 
 use crate::harness::{World, eventually};
 

@@ -10,3 +10,4 @@ mod cost;
 mod leak;
 mod life;
 mod namespaces;
+mod stop;

@@ -47,7 +47,8 @@ async fn fifty_namespaces_with_the_same_names_never_mix_their_tokens() {
                 let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
                 eventually(&format!("{namespace}: a token of its own key"), async || {
                     let Some(secret) = secrets.get_opt("token").await.unwrap() else { return Err("none".to_owned()) };
-                    let claims = iam.verify(data_of(&secret)["token"].as_str().unwrap()).map_err(|e| format!("{e:?}"))?;
+                    let claims =
+                        iam.verify(data_of(&secret)["token"].as_str().unwrap()).map_err(|e| format!("{e:?}"))?;
                     let owner = claims["iam_id"].as_str().unwrap().to_owned();
                     if owner == mine { Ok(()) } else { Err(owner) }
                 })
