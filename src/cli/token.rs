@@ -26,7 +26,7 @@ pub(super) struct Token {
     apikey_file: Option<PathBuf>,
 
     /// The IAM endpoint
-    #[arg(long, default_value = "https://iam.cloud.ibm.com", value_name = "URL")]
+    #[arg(long, env = "IBMCLOUD_IAM_API_ENDPOINT", default_value = "https://iam.cloud.ibm.com", value_name = "URL")]
     endpoint: String,
 
     /// The account that the token must be of
@@ -39,7 +39,7 @@ pub(super) struct Token {
     output: Option<Output>,
 
     /// For development only: allow an endpoint with http, over which the key travels in the clear
-    #[arg(long)]
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP")]
     allow_insecure_http: bool,
 }
 

@@ -35,7 +35,7 @@ pub async fn wait_for_crd(api: &Api<IamToken>) {
                 "the CRD iamtokens.iamtoken.dev is not installed: kubectl apply -f crds/".to_owned()
             }
             Ok(Err(kube::Error::Api(status))) => format!(
-                "the API server refuses to list iamtokens (HTTP {}): grant the operator the role of its chart",
+                "the API server refuses to list iamtokens (HTTP {}): grant the operator the ClusterRole iam-token-operator",
                 status.code
             ),
             Ok(Err(error)) => format!("the API server cannot be reached: {error}"),

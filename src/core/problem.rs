@@ -203,7 +203,7 @@ impl ApiKind {
 
     fn meaning(self) -> &'static str {
         match self {
-            Self::Denied => "the operator lacks the permission. Grant it the role of its chart in this namespace",
+            Self::Denied => "the operator lacks the permission. Grant it the ClusterRole iam-token-operator in this namespace",
             Self::Terminating => "the namespace is being deleted. Nothing is left to do",
             Self::Immutable => "the Secret is immutable. Delete it, and it is made anew",
             Self::OtherType => {

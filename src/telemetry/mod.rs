@@ -1,5 +1,6 @@
 //! Logs; metrics, traces and probes will stand beside them.
 
+use std::io::IsTerminal as _;
 use std::str::FromStr;
 
 use tracing::{Level, Metadata};
@@ -27,7 +28,8 @@ const QUIET: &str = "kube_runtime::controller=warn";
 /// Where `filter` is neither.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::from_str(&format!("{QUIET},{filter}"))?.and(filter_fn(holds_no_payload));
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let layer = match format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),

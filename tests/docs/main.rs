@@ -1,0 +1,56 @@
+//! The commands of README.md and docs/*.md do what they say, and the examples are what the API server takes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+use std::path::Path;
+use std::process::Command;
+
+use iam_token_operator::api::Reason;
+use testkit::control_plane::{ControlPlane, Options};
+use testkit::fake_iam::FakeIam;
+
+use harness::{Operator, Start};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_in_the_guides_works() {
+    let plane = ControlPlane::start(Options::default()).await;
+    let iam = FakeIam::start();
+    let key = plane.run_folder().join("key");
+    std::fs::write(&key, iam.service_id_key("docs")).unwrap();
+    let operator = Operator::start(&Start {
+        kubeconfig: &plane.kubeconfig_for_admin(),
+        namespaces: &["default".to_owned()],
+        endpoints: &[iam.url()],
+        log_level: "info",
+        more: &[],
+    });
+    let folders = [
+        plane.kubectl().parent().unwrap().to_owned(),
+        Path::new(env!("CARGO_BIN_EXE_iam-token-operator")).parent().unwrap().to_owned(),
+    ];
+    let path =
+        std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
+            .unwrap();
+    let tried = Command::new(format!("{ROOT}/hack/try-docs"))
+        .env("KUBECONFIG", plane.kubeconfig_for_admin())
+        .env("TRY_KEY", &key)
+        .env("PATH", path)
+        .env("IBMCLOUD_IAM_API_ENDPOINT", iam.url())
+        .env("IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP", "true")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&tried.stdout), String::from_utf8_lossy(&tried.stderr));
+    assert!(tried.status.success(), "{out}\n{err}\n--- the operator's log ---\n{}", operator.log());
+}
+
+#[test]
+fn every_reason_is_explained() {
+    let readme = std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap();
+    let missing: Vec<&str> =
+        Reason::ALL.iter().map(|r| r.as_str()).filter(|r| !readme.contains(&format!("`{r}`"))).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
