@@ -86,6 +86,7 @@ impl Job<'_> {
             account_id: self.plan.account_id.clone(),
         };
         let jitter = ask.jitter();
+        self.context.follow(self.key, ask.id(), remembered);
         remembered.ask = Some((credential.mark.clone(), self.plan.ask.clone(), ask.id()));
         let grant = self.exchange(ask, same).await?;
         let record = Record {
@@ -104,11 +105,7 @@ impl Job<'_> {
         };
         remembered.memory.written = self.write(&record, &grant.token).await?;
         info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
-        let vanished =
-            *self.observed.target == Seen::Absent && self.observed.last_target == Some(&self.plan.target.name);
-        Ok(Outcome::Done(
-            (why == Why::Missing && vanished).then(|| self.repaired("was deleted and has been made anew")),
-        ))
+        Ok(Outcome::Done((why == Why::Missing && self.had_target()).then(|| self.repaired())))
     }
 
     /// `same` is the record of the token in place, where that is of the same credential.
@@ -122,15 +119,10 @@ impl Job<'_> {
         match self.context.sharing.ask(ask, want).await {
             Answer::Refused(refused) => Err(Outcome::Failed(of_refusal(refused))),
             Answer::Pending => Err(refused(Kind::Unreachable(Cause::Timeout))),
-            Answer::Granted { grant, .. } if same.is_some_and(|record| dies_before(&grant, record)) => {
+            Answer::Granted(grant) if same.is_some_and(|record| dies_before(&grant, record)) => {
                 Err(refused(Kind::Unusable(Flaw::ShorterLived)))
             }
-            Answer::Granted { grant, own } => {
-                if own {
-                    self.context.wake(self.context.with_view(|view| view.sharers(self.key)));
-                }
-                Ok(grant)
-            }
+            Answer::Granted(grant) => Ok(grant),
         }
     }
 
@@ -150,7 +142,7 @@ impl Job<'_> {
         let record = Record { owner, shape: self.plan.shape.clone(), ..record.clone() };
         remembered.memory.written = self.write(&record, &token).await?;
         info!(iamtoken = %self.key, target = name, drifted, "rewritten");
-        Ok(Outcome::Done(drifted.then(|| self.repaired("was changed by somebody else and has been restored"))))
+        Ok(Outcome::Done(drifted.then(|| self.repaired())))
     }
 
     /// Removes the Secret that was the target before, if it is still ours.
@@ -216,8 +208,15 @@ impl Job<'_> {
         Outcome::Failed(Failed { problem, at: self.context.now(), attempts: None, jitter })
     }
 
-    fn repaired(&self, what: &str) -> Note {
-        let text = format!("Secret {} {what}.", self.plan.target.name);
+    /// Whether the target was there before, as the status says.
+    fn had_target(&self) -> bool {
+        self.observed.last_target == Some(&self.plan.target.name)
+    }
+
+    /// One text for all repairs: events that differ in nothing else are counted as one.
+    fn repaired(&self) -> Note {
+        let name = &self.plan.target.name;
+        let text = format!("Secret {name} was deleted or changed by somebody else and has been restored.");
         Note { warning: false, reason: Reason::TargetRepaired, text }
     }
 

@@ -120,7 +120,10 @@ impl Context {
 
     /// The `IamToken` is gone.
     pub(super) fn forget(&self, key: &Key) {
-        lock(&self.remembered).remove(key);
+        let remembered = lock(&self.remembered).remove(key);
+        if let Some((_, _, id)) = remembered.and_then(|remembered| remembered.ask) {
+            self.sharing.unfollow(id, key);
+        }
         self.orders.refreshes.forget(key);
         self.orders.statuses.forget(key);
     }
@@ -144,6 +147,16 @@ impl Context {
             places.status = self.orders.statuses.admit(key, self.now(), &self.call);
         }
         places.refresh.is_some() || places.status.is_some()
+    }
+
+    /// From now on the `IamToken` is looked at whenever a token for this ask has come, and no longer for the one before.
+    pub(super) fn follow(&self, key: &Key, id: AskId, before: &Remembered) {
+        match before.ask {
+            Some((_, _, old)) if old == id => {}
+            Some((_, _, old)) => self.sharing.unfollow(old, key),
+            None => {}
+        }
+        self.sharing.follow(id, key, &self.call);
     }
 
     /// Has these IamTokens looked at again.

@@ -295,3 +295,6 @@ pub fn next_look(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Option<Timest
     let refresh = Some(life.refresh_at(plan.renew_before, record.jitter)).filter(|_| !plan.suspend);
     [refresh, Some(life.expires_at())].into_iter().flatten().filter(|at| *at > now).min()
 }
+
+#[cfg(test)]
+mod tests;

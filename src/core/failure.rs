@@ -246,3 +246,6 @@ impl Flaw {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

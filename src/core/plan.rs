@@ -168,3 +168,6 @@ fn target(name: &str, spec: &IamTokenSpec) -> Result<Target, Problem> {
         data,
     })
 }
+
+#[cfg(test)]
+mod tests;

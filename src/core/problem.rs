@@ -226,3 +226,6 @@ impl ApiProblem {
         format!("Could not {}{code}: {}.", self.action, self.kind.meaning())
     }
 }
+
+#[cfg(test)]
+mod tests;

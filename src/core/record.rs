@@ -80,3 +80,6 @@ impl Record {
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ fn value(format: Format, token: &SecretString, life: Life) -> Vec<u8> {
         .into_bytes(),
     }
 }
+
+#[cfg(test)]
+mod tests;

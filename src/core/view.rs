@@ -120,17 +120,6 @@ impl View {
         (Some(&oldest) < age(key).as_ref()).then_some(oldest.1)
     }
 
-    /// The other `IamTokens` that read the same source Secret.
-    #[must_use]
-    pub fn sharers(&self, key: &Key) -> Vec<Key> {
-        let Some(source) = self.claims.get(key).and_then(|claim| claim.source.as_ref()) else { return vec![] };
-        let users = self.users(&key.sibling(source)).into_iter();
-        users
-            .filter(|user| user != key)
-            .filter(|user| self.claims.get(user).is_some_and(|claim| claim.source.as_ref() == Some(source)))
-            .collect()
-    }
-
     fn rivals(&self, key: &Key, target: &str) -> Vec<Key> {
         let users = self.users(&key.sibling(target)).into_iter();
         users
@@ -319,14 +308,5 @@ mod tests {
         assert_eq!(view.relisted_secrets(), [key("b")]);
         assert_eq!(view.seen(&key("u")), Seen::Absent);
         assert_ne!(view.seen(&key("s")), Seen::Absent);
-    }
-
-    #[test]
-    fn sharers_are_those_of_the_same_source() {
-        let mut view = View::default();
-        view.put(&key("a"), claim(1, "s", "t"));
-        view.put(&key("b"), claim(2, "s", "u"));
-        view.put(&key("c"), claim(3, "other", "s"));
-        assert_eq!(view.sharers(&key("a")), [key("b")]);
     }
 }

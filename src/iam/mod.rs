@@ -29,7 +29,7 @@ pub struct Ask {
 }
 
 /// Which asks are the same: they share one exchange. A SHA-256, kept in memory only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskId([u8; 32]);
 
 /// A token that IAM gave and that is fit to be written.

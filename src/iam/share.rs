@@ -1,18 +1,20 @@
 //! One exchange for all who want the same: whoever asks while it runs waits for it, whoever asks just after gets its
-//! result, and a failure is not repeated by the next one before its time.
+//! result, whoever follows is told of it, and a failure is not repeated by the next one before its time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use k8s_openapi::jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Ask, AskId, Exchange, Grant};
 use crate::clock::Clock;
 use crate::core::failure::{Cause, Failure, Kind};
 use crate::core::schedule::{Retry, retry_at, since};
+use crate::core::view::Key;
 
 /// A token is kept for those who ask just after for a twentieth of its life, but not longer than this.
 const AT_HAND: Duration = Duration::from_mins(1);
@@ -26,7 +28,10 @@ pub struct Sharing {
     exchange: Arc<dyn Exchange>,
     clock: Arc<dyn Clock>,
     slots: Arc<Mutex<HashMap<AskId, Slot>>>,
+    followers: Arc<Mutex<Followers>>,
 }
+
+type Followers = BTreeMap<(AskId, Key), UnboundedSender<Key>>;
 
 enum Slot {
     Flying(Shared<BoxFuture<'static, Outcome>>),
@@ -37,13 +42,8 @@ enum Slot {
 /// What becomes of an ask.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// A token; `own` where it was this ask that made the exchange, and no other ask's that it shares.
-    Granted {
-        /// The token.
-        grant: Grant,
-        /// Whether the exchange was made for this ask.
-        own: bool,
-    },
+    /// A token.
+    Granted(Grant),
     /// None, and not before the time that [`retry_at`] gives for it.
     Refused(Refused),
     /// No answer yet; the exchange goes on, and the next to ask joins it.
@@ -70,7 +70,7 @@ pub struct Want {
     pub newer_than: Option<Timestamp>,
     /// When the token that is in place dies.
     pub expires_at: Option<Timestamp>,
-    /// A person asks: only a throttled credential is not tried before its time.
+    /// A person asks: nothing but a throttled credential, or a time that IAM named, makes it too early for a try.
     pub insist: bool,
     /// How long to wait for an answer.
     pub patience: Duration,
@@ -82,7 +82,7 @@ impl Sharing {
     /// Shares the exchanges that `exchange` makes.
     #[must_use]
     pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>) -> Self {
-        Self { exchange, clock, slots: Arc::default() }
+        Self { exchange, clock, slots: Arc::default(), followers: Arc::default() }
     }
 
     /// Gets a token, by an exchange of its own only where nobody else's will do.
@@ -92,7 +92,7 @@ impl Sharing {
             let attempts = match slots.get(&ask.id()) {
                 Some(Slot::Flying(flight)) => Err(flight.clone()),
                 Some(Slot::AtHand(grant)) if want.newer_than.is_none_or(|than| grant.since() > than) => {
-                    return Outcome::Granted { grant: grant.clone(), own: false };
+                    return Outcome::Granted(grant.clone());
                 }
                 Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => {
                     return Outcome::Refused(refused.clone());
@@ -101,8 +101,8 @@ impl Sharing {
                 Some(Slot::AtHand(_)) | None => Ok(0),
             };
             match attempts {
-                Err(flight) => flight.map(Outcome::for_a_guest).left_future(),
-                Ok(attempts) => self.take_off(&mut slots, ask, attempts).right_future(),
+                Err(flight) => flight,
+                Ok(attempts) => self.take_off(&mut slots, ask, attempts),
             }
         };
         tokio::time::timeout(want.patience, flight).await.unwrap_or(Outcome::Pending)
@@ -123,6 +123,26 @@ impl Sharing {
         match self.slots().get(&id) {
             Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => Some(refused.clone()),
             _ => None,
+        }
+    }
+
+    /// From now on `call` receives the key whenever a token for this ask has come.
+    pub fn follow(&self, id: AskId, key: &Key, call: &UnboundedSender<Key>) {
+        lock(&self.followers).insert((id, key.clone()), call.clone());
+    }
+
+    /// No longer.
+    pub fn unfollow(&self, id: AskId, key: &Key) {
+        lock(&self.followers).remove(&(id, key.clone()));
+    }
+
+    /// Tells all who follow, if that is more than the one who asked.
+    fn call_followers(&self, id: AskId) {
+        let followers = lock(&self.followers);
+        let first = (id, Key { namespace: String::new(), name: String::new() });
+        let all = || followers.range(&first..).take_while(|((other, _), _)| *other == id);
+        if all().nth(1).is_some() {
+            all().for_each(|((_, key), call)| drop(call.send(key.clone())));
         }
     }
 
@@ -150,8 +170,9 @@ impl Sharing {
         match result {
             Ok(grant) => {
                 self.slots().insert(id, Slot::AtHand(grant.clone()));
+                self.call_followers(id);
                 tokio::spawn(self.clone().put_away(id, grant.since(), grant.life.lasts));
-                Outcome::Granted { grant, own: true }
+                Outcome::Granted(grant)
             }
             Err(failure) => {
                 let refused = Refused { failure, attempts: attempts.saturating_add(1), failed_at, jitter };
@@ -170,8 +191,12 @@ impl Sharing {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<AskId, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slots)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lost(endpoint: String, attempts: u32, now: Timestamp, jitter: u16) -> Outcome {
@@ -180,23 +205,13 @@ fn lost(endpoint: String, attempts: u32, now: Timestamp, jitter: u16) -> Outcome
     Outcome::Refused(Refused { failure, attempts: attempts.saturating_add(1), failed_at: now, jitter })
 }
 
-// === impl Outcome, Refused ===
-
-impl Outcome {
-    /// The same for one who has joined in.
-    fn for_a_guest(self) -> Self {
-        match self {
-            Self::Granted { grant, .. } => Self::Granted { grant, own: false },
-            other => other,
-        }
-    }
-}
-
+// === impl Refused ===
 impl Refused {
     /// Whether it is too early for another try.
     fn holds(&self, want: Want, now: Timestamp) -> bool {
         let retry = self.failure.retry();
-        if want.insist && !matches!(retry, Retry::After(_)) {
+        let throttled = matches!(self.failure.kind, Kind::Throttled(_)) || matches!(retry, Retry::After(_));
+        if want.insist && !throttled {
             return false;
         }
         let next = retry_at(retry, self.attempts, self.failed_at, want.expires_at, self.jitter);

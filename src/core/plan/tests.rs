@@ -1,0 +1,188 @@
+use super::*;
+use crate::core::endpoint::Endpoint;
+use serde_json::Value;
+use std::time::Duration;
+
+const DEFAULT: &str = "https://iam.cloud.ibm.com";
+const PRIVATE: &str = "https://private.iam.cloud.ibm.com";
+
+fn new(name: &str, spec: &Value) -> Result<Plan, Problem> {
+    let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
+    let endpoints = Endpoints::new(endpoints.to_vec()).unwrap();
+    Plan::new(name, &serde_json::from_value(spec.clone()).unwrap(), &endpoints)
+}
+
+/// A spec with `changes` to the smallest one there is.
+fn spec(changes: &Value) -> Value {
+    let mut spec = json!({"apiKeySecretRef": {"name": "key"}});
+    for (field, value) in changes.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    spec
+}
+
+fn plan(changes: &Value) -> Plan {
+    new("hpcs", &spec(changes)).unwrap()
+}
+
+#[test]
+fn the_smallest_spec_gets_every_default() {
+    let plan = plan(&json!({}));
+    assert_eq!(plan.source, Source { name: "key".into(), key: "apikey".into() });
+    assert_eq!(plan.endpoint.as_str(), DEFAULT);
+    assert_eq!((plan.account_id, plan.renew_before, plan.suspend), (None, RenewBefore::Percent(20), false));
+    let target = plan.target;
+    assert_eq!((target.name.as_str(), target.type_.as_str()), ("hpcs", "Opaque"));
+    assert!(target.labels.is_empty() && target.annotations.is_empty() && !target.adopt && !target.retain);
+    let data = target.data.iter().map(|(key, format)| (key.as_str(), *format)).collect::<Vec<_>>();
+    assert_eq!(
+        data,
+        [("token", Format::AccessToken), ("authorization", Format::Bearer), ("expiration", Format::Expiration)]
+    );
+}
+
+#[test]
+fn everything_given_is_taken() {
+    let plan = plan(&json!({
+        "apiKeySecretRef": {"name": "key", "key": "k"},
+        "endpoint": "https://PRIVATE.iam.cloud.ibm.com/identity/token",
+        "accountId": "0123",
+        "renewBefore": "12m",
+        "suspend": true,
+        "target": {
+            "name": "t", "type": "x/y", "labels": {"l": "1"}, "annotations": {"a": "2"}, "adopt": true,
+            "deletionPolicy": "Retain", "data": [{"key": "j", "format": "Json"}],
+        },
+    }));
+    assert_eq!((plan.source.key.as_str(), plan.endpoint.as_str()), ("k", PRIVATE));
+    assert_eq!((plan.account_id.as_deref(), plan.suspend), (Some("0123"), true));
+    assert_eq!(plan.renew_before, RenewBefore::Span(Duration::from_mins(12)));
+    let target = plan.target;
+    assert_eq!((target.name.as_str(), target.type_.as_str(), target.adopt, target.retain), ("t", "x/y", true, true));
+    assert_eq!((target.labels["l"].as_str(), target.annotations["a"].as_str()), ("1", "2"));
+    assert_eq!(target.data, [("j".to_owned(), Format::Json)]);
+}
+
+#[test]
+fn what_the_crd_should_have_refused_is_refused_here() {
+    let field =
+        |field| move |problem: &Problem| matches!(problem, Problem::InvalidField { field: f, .. } if *f == field);
+    let unsupported =
+        |field| move |problem: &Problem| matches!(problem, Problem::CredentialUnsupported { field: f } if *f == field);
+    type Check = Box<dyn Fn(&Problem) -> bool>;
+    let table: Vec<(Value, Check)> = vec![
+        (json!({"apiKeySecretRef": null}), Box::new(field("spec"))),
+        (json!({"serviceAccountRef": {"name": "sa"}}), Box::new(field("spec"))),
+        (json!({"credentialRef": {"name": "c"}}), Box::new(field("spec"))),
+        (
+            json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": "sa"}, "trustedProfile": {"id": "p"}}),
+            Box::new(unsupported("spec.serviceAccountRef")),
+        ),
+        (json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}}), Box::new(unsupported("spec.credentialRef"))),
+        (json!({"trustedProfile": {"id": "p"}}), Box::new(unsupported("spec.trustedProfile"))),
+        (json!({"renewBefore": "51%"}), Box::new(field("spec.renewBefore"))),
+        (json!({"renewBefore": "soon"}), Box::new(field("spec.renewBefore"))),
+        (json!({"target": {"name": "key"}}), Box::new(field("spec.target.name"))),
+        (json!({"target": {"data": []}}), Box::new(field("spec.target.data"))),
+        (
+            json!({"target": {"data": [{"key": "t", "format": "Json"}, {"key": "t", "format": "Bearer"}]}}),
+            Box::new(field("spec.target.data")),
+        ),
+    ];
+    for (changes, is_expected) in table {
+        let problem = new("hpcs", &spec(&changes)).unwrap_err();
+        assert!(is_expected(&problem), "{changes}: {problem:?}");
+    }
+    assert!(new("key", &spec(&json!({}))).is_err(), "the target's default name is the source's");
+}
+
+#[test]
+fn an_endpoint_that_is_not_allowed_is_named_beside_those_that_are() {
+    for endpoint in
+        ["https://iam.test.cloud.ibm.com", "http://iam.cloud.ibm.com", "https://iam.cloud.ibm.com@evil", "x"]
+    {
+        let problem = new("hpcs", &spec(&json!({"endpoint": endpoint}))).unwrap_err();
+        let allowed = format!("{DEFAULT}, {PRIVATE}");
+        assert_eq!(problem, Problem::EndpointNotAllowed { endpoint: endpoint.into(), allowed });
+    }
+}
+
+#[test]
+fn the_digests_change_with_what_they_are_of_and_with_nothing_else() {
+    const NEITHER: (bool, bool) = (false, false);
+    const ASK: (bool, bool) = (true, false);
+    const SHAPE: (bool, bool) = (false, true);
+    let data = |entries: Value| json!({"target": {"data": entries}});
+    let defaults = json!([
+        {"key": "token", "format": "AccessToken"},
+        {"key": "authorization", "format": "Bearer"},
+        {"key": "expiration", "format": "Expiration"},
+    ]);
+    let before = plan(&json!({}));
+    for (changes, expected) in [
+        (json!({}), NEITHER),
+        (json!({"renewBefore": "30%"}), NEITHER),
+        (json!({"suspend": true}), NEITHER),
+        (json!({"target": {}}), NEITHER),
+        (json!({"target": {"adopt": true}}), NEITHER),
+        (json!({"target": {"name": "other"}}), NEITHER),
+        (json!({"target": {"name": "hpcs", "type": "Opaque", "labels": {}, "deletionPolicy": "Delete"}}), NEITHER),
+        (data(defaults), NEITHER),
+        (json!({"apiKeySecretRef": {"name": "key", "key": "apikey"}}), NEITHER),
+        (json!({"endpoint": DEFAULT}), NEITHER),
+        (json!({"endpoint": "HTTPS://iam.cloud.ibm.com/identity/token/"}), NEITHER),
+        (json!({"endpoint": PRIVATE}), ASK),
+        (json!({"apiKeySecretRef": {"name": "key2"}}), ASK),
+        (json!({"apiKeySecretRef": {"name": "key", "key": "k"}}), ASK),
+        (json!({"accountId": "0123"}), ASK),
+        (json!({"target": {"type": "other"}}), SHAPE),
+        (json!({"target": {"labels": {"a": "1"}}}), SHAPE),
+        (json!({"target": {"annotations": {"a": "1"}}}), SHAPE),
+        (json!({"target": {"deletionPolicy": "Retain"}}), SHAPE),
+        (data(json!([{"key": "token", "format": "AccessToken"}])), SHAPE),
+        (json!({"accountId": "0123", "target": {"type": "other"}}), (true, true)),
+    ] {
+        let after = plan(&changes);
+        assert_eq!((after.ask != before.ask, after.shape != before.shape), expected, "{changes}");
+    }
+}
+
+#[test]
+fn the_name_of_the_iamtoken_is_in_no_digest() {
+    let (one, other) = (plan(&json!({})), new("other", &spec(&json!({}))).unwrap());
+    assert_eq!((one.ask, one.shape), (other.ask, other.shape));
+}
+
+#[test]
+fn labels_and_annotations_are_not_taken_for_each_other() {
+    let shape = |field: &str, value: Value| plan(&json!({"target": {field: value}})).shape;
+    assert_ne!(shape("labels", json!({"a": "1"})), shape("annotations", json!({"a": "1"})));
+    assert_ne!(shape("labels", json!({"a": "1"})), shape("labels", json!({"a": "2"})));
+    assert_eq!(shape("labels", json!({"a": "1", "b": "2"})), shape("labels", json!({"b": "2", "a": "1"})));
+}
+
+#[test]
+fn what_must_be_managed_is_told_by_keys_and_owner() {
+    let uid = "uid-1";
+    let before = plan(&json!({})).owned(uid);
+    let after = |target: Value| plan(&json!({"target": target})).owned(uid);
+    assert_eq!(after(json!({"adopt": true, "name": "t", "type": "x"})), before);
+    assert_ne!(plan(&json!({})).owned("uid-2").metadata, before.metadata);
+    for target in
+        [json!({"labels": {"a": "1"}}), json!({"annotations": {"a": "1"}}), json!({"deletionPolicy": "Retain"})]
+    {
+        let owned = after(target.clone());
+        assert!(owned.metadata != before.metadata && owned.data == before.data, "{target}");
+    }
+    let other = after(json!({"data": [{"key": "token", "format": "Json"}]}));
+    assert!(other.metadata == before.metadata && other.data != before.data);
+    let kept = json!({"deletionPolicy": "Retain"});
+    assert_eq!(after(kept.clone()), plan(&json!({"target": kept})).owned("uid-2"), "it has no owner");
+}
+
+#[test]
+fn the_target_of_a_spec_that_makes_no_sense_still_has_a_name() {
+    let spec = |value: Value| serde_json::from_value::<IamTokenSpec>(value).unwrap();
+    assert_eq!(target_name("hpcs", &spec(json!({}))), "hpcs");
+    assert_eq!(target_name("hpcs", &spec(json!({"target": {"name": "t", "data": []}}))), "t");
+}
