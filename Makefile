@@ -1,7 +1,11 @@
-.PHONY: demo test generate
+.DEFAULT_GOAL := help
+.PHONY: help demo test generate
 SHELL := bash
 
-demo: ## a real API server, a fake IAM, the operator: watch a token being kept alive
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## a real API server, a fake IAM, the operator: watch a token being kept alive (KEEP=1 leaves it running)
 	@hack/demo
 
 test: ## everything that CI checks

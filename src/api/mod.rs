@@ -1,6 +1,7 @@
 //! The resource as users see it: spec, status, reasons, and the CRD made from them. Data only, no behaviour.
 
 mod iam_token;
+mod listed;
 mod reason;
 mod status;
 
@@ -8,6 +9,7 @@ pub use iam_token::{
     ApiKeySecretRef, CredentialRef, DataEntry, DeletionPolicy, Format, IamToken, IamTokenSpec, ServiceAccountRef,
     Target, TrustedProfile,
 };
+pub use listed::Listed;
 pub use reason::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, Reason};
 pub use status::{IamTokenStatus, Identity, TargetStatus};
 

@@ -53,6 +53,8 @@ reasons! {
     TargetExists,
     /// An older IamToken has the same target.
     TargetConflict,
+    /// An admission rule changes the target as it is written.
+    TargetAltered,
     /// The target is immutable.
     TargetImmutable,
     /// The target has another type.

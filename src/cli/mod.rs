@@ -25,11 +25,25 @@ enum Command {
     /// Print the CRD as YAML
     Crd,
     /// Exchange an API key for an access token and print it as `ibmcloud iam oauth-tokens` does
+    ///
+    /// The key is read from --apikey-file, or from the environment variable IBMCLOUD_API_KEY (the key, or @FILE), never
+    /// from an argument, which other users of the machine could see.
     Token(token::Token),
 }
 
-/// Anything that ends a command: its text is for the user and holds no secret.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
+/// What ends a command: its text is for the user and holds no secret.
+pub enum Error {
+    /// The arguments are wrong.
+    Usage(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl<E: ToString> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
 
 // === impl Cli ===
 
@@ -41,13 +55,13 @@ impl Cli {
             Command::Crd => crd(),
             Command::Token(token) => token.run().await,
         };
-        match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("iam-token-operator: {error}");
-                ExitCode::FAILURE
-            }
-        }
+        let (code, text) = match result {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(Error::Failed(text)) => (1, text),
+            Err(Error::Usage(text)) => (2, text),
+        };
+        eprintln!("iam-token-operator: {text}");
+        ExitCode::from(code)
     }
 }
 

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -11,13 +11,12 @@ use super::{Error, print};
 use crate::clock::SystemClock;
 use crate::core::credential::{self, LARGEST_VALUE};
 use crate::core::endpoint::Endpoint;
+use crate::core::failure::{Failure, Kind};
 use crate::iam::client::IamClient;
 use crate::iam::{Ask, Exchange as _};
 
 const VARIABLE: &str = "IBMCLOUD_API_KEY";
 
-/// The key is read from --apikey-file, or from the environment variable IBMCLOUD_API_KEY (the key, or @FILE), never
-/// from an argument, which other users of the machine could see.
 #[derive(Debug, Args)]
 pub(super) struct Token {
     /// The file that holds the API key (raw, as `ibmcloud iam api-key-create --file` writes it, or an
@@ -41,6 +40,10 @@ pub(super) struct Token {
     /// For development only: allow an endpoint with http, over which the key travels in the clear
     #[arg(long, env = "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP")]
     allow_insecure_http: bool,
+
+    /// Taken so that it can be refused without being repeated: it may be a key
+    #[arg(hide = true)]
+    argument: Vec<SecretString>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -54,6 +57,9 @@ enum Output {
 
 impl Token {
     pub(super) async fn run(self) -> Result<(), Error> {
+        if !self.argument.is_empty() {
+            return Err(Error::Usage(format!("token takes no argument: put the key into a file or into {VARIABLE}")));
+        }
         let endpoint = Endpoint::parse(&self.endpoint, self.allow_insecure_http)
             .map_err(|error| format!("--endpoint {}: it {error}", self.endpoint))?;
         let (origin, value) = self.value()?;
@@ -61,7 +67,7 @@ impl Token {
             .map_err(|problem| format!("{origin} {problem}. Put an IBM Cloud API key there."))?;
         let client = IamClient::new(Arc::new(SystemClock), self.allow_insecure_http)?;
         let ask = Ask { endpoint, api_key, account_id: self.account_id };
-        let grant = client.exchange(ask).await.map_err(|failure| failure.to_string())?;
+        let grant = client.exchange(ask).await.map_err(|failure| told(&failure))?;
         let token = grant.token.expose_secret();
         print(&Zeroizing::new(match self.output {
             None => format!("IAM token:  Bearer {token}\n"),
@@ -84,6 +90,19 @@ impl Token {
             None => Ok((format!("The value of {VARIABLE}"), Zeroizing::new(given.as_bytes().to_vec()))),
         }
     }
+}
+
+/// What went wrong and what to do, for somebody at a terminal.
+fn told(failure: &Failure) -> String {
+    let action = match failure.kind {
+        Kind::Unreachable(_) => "Check --endpoint, the network and the proxy",
+        Kind::Untrusted => "Name the CA that signed it in SSL_CERT_FILE, or find out who answers in IAM's place",
+        Kind::Unavailable(_) | Kind::Throttled(_) | Kind::Unusable(_) => "Try again later",
+        Kind::Redirected | Kind::RequestRejected => "Check --endpoint",
+        Kind::Rejected(_) => "Use a valid key (ibmcloud iam service-api-key-create)",
+        Kind::OtherAccount => "Use a key of that account, or correct --account-id",
+    };
+    failure.with_action(action)
 }
 
 /// At most one byte more than any key may have.

@@ -8,6 +8,7 @@ pub mod source;
 pub mod status;
 pub mod target;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::core::Status;
@@ -22,12 +23,20 @@ async fn call<T>(
     action: impl FnOnce() -> String,
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ApiProblem> {
-    let (kind, code) = match tokio::time::timeout(DEADLINE, request).await {
+    let (kind, code, fields) = match tokio::time::timeout(DEADLINE, request).await {
         Ok(Ok(answer)) => return Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => (kind(&status), Some(status.code)),
-        Ok(Err(_)) | Err(_) => (ApiKind::Unavailable, None),
+        Ok(Err(kube::Error::Api(status))) => (kind(&status), Some(status.code), fields(&status)),
+        Ok(Err(_)) | Err(_) => (ApiKind::Unavailable, None, vec![]),
     };
-    Err(ApiProblem { action: action(), kind, code })
+    Err(ApiProblem { action: action(), kind, code, fields })
+}
+
+/// The fields that a refusal names, never their values.
+fn fields(status: &Status) -> Vec<String> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let fields = causes.map(|cause| cause.field.as_str()).filter(|field| !field.is_empty() && field.len() <= 64);
+    let fields: BTreeSet<&str> = fields.collect();
+    fields.into_iter().take(3).map(str::to_owned).collect()
 }
 
 /// What a refusal means. Where only its text tells it, the text is that of Kubernetes' own validation

@@ -1,12 +1,11 @@
 //! Writing the status.
 
 use kube::api::{Patch, PatchParams};
-use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::call;
-use crate::api::{FIELD_MANAGER, IamToken, IamTokenStatus};
+use crate::api::{FIELD_MANAGER, IamTokenStatus, Listed};
 use crate::core::problem::ApiProblem;
 use crate::core::view::Key;
 
@@ -16,7 +15,7 @@ use crate::core::view::Key;
 /// # Errors
 /// Where the API server refuses it or gives no answer.
 pub async fn write(client: &Client, key: &Key, uid: &str, status: &IamTokenStatus) -> Result<String, ApiProblem> {
-    let api: Api<DeserializeGuard<IamToken>> = Api::namespaced(client.clone(), &key.namespace);
+    let api: Api<Listed> = Api::namespaced(client.clone(), &key.namespace);
     let patch = Patch::Apply(json!({
         "apiVersion": "iamtoken.dev/v1alpha1",
         "kind": "IamToken",

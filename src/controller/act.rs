@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::info;
 
@@ -12,7 +11,7 @@ use crate::cluster::source;
 use crate::cluster::target::Targets;
 use crate::core::decide::{Failed, Observed, Why, Work};
 use crate::core::digest;
-use crate::core::failure::{Cause, Failure, Flaw, Kind};
+use crate::core::failure::{Failure, Flaw, Kind};
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::Plan;
 use crate::core::problem::{ApiKind, ApiProblem, Problem};
@@ -39,6 +38,8 @@ pub(super) struct Job<'a> {
 pub(super) enum Outcome {
     /// It is done, and perhaps worth an event.
     Done(Option<Note>),
+    /// IAM has not answered yet; the exchange goes on, and the next ask joins it.
+    Pending,
     /// The target was not as it was thought to be. Nothing was written; look again.
     Lost,
     /// It failed.
@@ -90,7 +91,7 @@ impl Job<'_> {
         remembered.ask = Some((credential.mark.clone(), self.plan.ask.clone(), ask.id()));
         let grant = self.exchange(ask, same).await?;
         let record = Record {
-            owner: Owner { name: self.key.name.clone(), uid: self.observed.uid.to_owned() },
+            owner: self.owner(),
             refreshed_at: grant.life.since,
             lifetime: u32::try_from(grant.life.lasts.as_secs()).unwrap_or(u32::MAX),
             jitter,
@@ -115,13 +116,11 @@ impl Job<'_> {
             let failure = Failure { kind, endpoint: endpoint.clone(), status: None, code: None, request_id: None };
             Outcome::Failed(Failed { problem: Problem::Iam(failure), at: self.context.now(), attempts: None, jitter })
         };
-        let want = self.want(same.map(|record| record.refreshed_at));
+        let want = self.want(same);
         match self.context.sharing.ask(ask, want).await {
             Answer::Refused(refused) => Err(Outcome::Failed(of_refusal(refused))),
-            Answer::Pending => Err(refused(Kind::Unreachable(Cause::Timeout))),
-            Answer::Granted(grant) if same.is_some_and(|record| dies_before(&grant, record)) => {
-                Err(refused(Kind::Unusable(Flaw::ShorterLived)))
-            }
+            Answer::Pending => Err(Outcome::Pending),
+            Answer::Granted(grant) if !want.is_outlived_by(&grant) => Err(refused(Kind::Unusable(Flaw::ShorterLived))),
             Answer::Granted(grant) => Ok(grant),
         }
     }
@@ -137,9 +136,8 @@ impl Job<'_> {
             remembered.memory.unrecoverable = Some(facts.mark.clone());
             return Ok(Outcome::Done(None));
         };
-        let owner = Owner { name: self.key.name.clone(), uid: self.observed.uid.to_owned() };
         let drifted = record.shape == self.plan.shape;
-        let record = Record { owner, shape: self.plan.shape.clone(), ..record.clone() };
+        let record = Record { owner: self.owner(), shape: self.plan.shape.clone(), ..record.clone() };
         remembered.memory.written = self.write(&record, &token).await?;
         info!(iamtoken = %self.key, target = name, drifted, "rewritten");
         Ok(Outcome::Done(drifted.then(|| self.repaired())))
@@ -161,18 +159,13 @@ impl Job<'_> {
 
     /// One server-side apply, which fails where the target is not as it was seen. Returns what it left.
     async fn write(&self, record: &Record, token: &SecretString) -> Result<Option<SourceMark>, Outcome> {
-        let owner = render::Owner {
-            namespace: self.key.namespace.clone(),
-            name: self.key.name.clone(),
-            uid: self.observed.uid.to_owned(),
-        };
         let expect = match self.observed.target {
             Seen::Present(facts) => {
                 Expect::Exactly { uid: facts.mark.uid.clone(), version: facts.mark.version.clone() }
             }
             Seen::Absent | Seen::Unknown => Expect::Absent,
         };
-        let secret = render::secret(&owner, self.plan, record, token, &expect);
+        let secret = render::secret(self.plan, record, token, &expect);
         match self.targets().apply(&secret).await {
             Ok(facts) => {
                 let mark = facts.as_ref().map(|facts| facts.mark.clone());
@@ -188,11 +181,13 @@ impl Job<'_> {
         }
     }
 
-    fn want(&self, newer_than: Option<Timestamp>) -> Want {
+    /// `same` is the record of the token in place, where that is of the same credential.
+    fn want(&self, same: Option<&Record>) -> Want {
         let expires_at = self.observed.expires_at();
         let left = expires_at.map(|at| since(at, self.context.now())).filter(|left| !left.is_zero());
         Want {
-            newer_than,
+            newer_than: same.map(|record| record.refreshed_at),
+            outlives: same.and(expires_at),
             expires_at,
             insist: self.observed.is_insisted(),
             patience: left.map_or(PATIENCE, |left| left.min(PATIENCE)),
@@ -220,6 +215,10 @@ impl Job<'_> {
         Note { warning: false, reason: Reason::TargetRepaired, text }
     }
 
+    fn owner(&self) -> Owner {
+        Owner { namespace: self.key.namespace.clone(), name: self.key.name.clone(), uid: self.observed.uid.to_owned() }
+    }
+
     fn record(&self) -> Option<&Record> {
         self.observed.standing().record()
     }
@@ -240,9 +239,4 @@ fn of_refusal(refused: Refused) -> Failed {
         attempts: Some(refused.attempts),
         jitter: refused.jitter,
     }
-}
-
-/// A second of doubt is left to the clocks: both times are cut to whole seconds.
-fn dies_before(grant: &Grant, record: &Record) -> bool {
-    since(record.life().expires_at(), grant.life.expires_at()) > Duration::from_secs(1)
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures::future::{self, BoxFuture, Shared};
 use futures::{Stream, StreamExt as _, stream};
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Config, Error as ControllerError};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
@@ -19,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{debug, info, warn};
 
 use self::context::{Context, Orders};
-use crate::api::IamToken;
+use crate::api::{IamToken, Listed};
 use crate::clock::Clock;
 use crate::cluster::client::wait_for_crd;
 use crate::cluster::events::Events;
@@ -29,9 +28,6 @@ use crate::core::view::Key;
 use crate::iam::Exchange;
 use crate::iam::order::Order;
 use crate::iam::share::Sharing;
-
-/// An `IamToken` as it comes from the API server; one that does not decode does not hold up the others.
-type Guarded = DeserializeGuard<IamToken>;
 
 /// Resolves when the controller should finish what is in flight and end.
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
@@ -93,7 +89,7 @@ async fn run_scope(
     calls: UnboundedReceiver<Key>,
     shutdown: Shutdown,
 ) {
-    let tokens: Api<Guarded> = api(&context.client, namespace.as_deref());
+    let tokens: Api<Listed> = api(&context.client, namespace.as_deref());
     let plain: Api<IamToken> = api(&context.client, namespace.as_deref());
     let served = wait_for_crd(&plain);
     if let future::Either::Right(_) = future::select(Box::pin(served), shutdown.clone()).await {
@@ -134,16 +130,15 @@ async fn run_scope(
 }
 
 /// Keeps the index in step with the IamTokens, before they are reconciled.
-fn observe(context: &Context, event: &Event<Guarded>) {
+fn observe(context: &Context, event: &Event<Listed>) {
     let wake = match event {
         Event::Init => context.with_view(|view| {
             view.relist();
             vec![]
         }),
-        Event::InitApply(token) | Event::Apply(token) => match reconcile::claim(token) {
-            Some((key, claim)) => context.with_view(|view| view.put(&key, claim)),
-            None => vec![],
-        },
+        Event::InitApply(token) | Event::Apply(token) => {
+            context.with_view(|view| view.put(&key(token), reconcile::claim(token)))
+        }
         Event::Delete(token) => {
             let key = key(token);
             debug!(iamtoken = %key, "deleted");
@@ -163,7 +158,7 @@ fn observe(context: &Context, event: &Event<Guarded>) {
 fn secret_changes(
     namespace: Option<&str>,
     context: &Arc<Context>,
-) -> (impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<Guarded>> + Send + 'static) {
+) -> (impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<Listed>> + Send + 'static) {
     let api = api(&context.client, namespace);
     let (first, synced) = tokio::sync::oneshot::channel();
     let (mut first, begin, viewer, late) = (Some(first), Arc::clone(context), Arc::clone(context), Arc::clone(context));
@@ -202,7 +197,7 @@ where
 }
 
 /// What the store need not keep.
-fn strip(token: &mut Guarded) {
+fn strip(token: &mut Listed) {
     token.managed_fields_mut().clear();
     token.annotations_mut().retain(|name, _| name == crate::api::REFRESH_REQUESTED);
 }
@@ -211,10 +206,10 @@ fn keys(calls: UnboundedReceiver<Key>) -> impl Stream<Item = Key> + Send {
     stream::unfold(calls, async |mut calls| Some((calls.recv().await?, calls)))
 }
 
-fn key(token: &Guarded) -> Key {
+fn key(token: &Listed) -> Key {
     Key { namespace: token.namespace().unwrap_or_default(), name: token.name_any() }
 }
 
-fn object(key: &Key) -> ObjectRef<Guarded> {
+fn object(key: &Key) -> ObjectRef<Listed> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }

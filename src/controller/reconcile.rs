@@ -12,14 +12,14 @@ use tracing::{debug, warn};
 
 use super::act::{Job, Outcome};
 use super::context::{Context, Places, Remembered};
-use super::{Guarded, key};
-use crate::api::{IamToken, IamTokenStatus, REFRESH_REQUESTED};
+use super::key;
+use crate::api::{IamTokenStatus, Listed, REFRESH_REQUESTED};
 use crate::cluster;
 use crate::core::decide::{Observed, Step, Work, decide, next_look};
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::{Plan, target_name};
 use crate::core::problem::Problem;
-use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, since};
+use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
 use crate::core::status::{self, Note, Situation};
 use crate::core::view::{Claim, Key};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -30,23 +30,33 @@ const MOST_STEPS: usize = 8;
 /// After a lost race or an API server that fails.
 const SOON: Duration = Duration::from_secs(5);
 
+/// An exchange that takes long is joined again after this.
+const JOIN_AGAIN: Duration = Duration::from_secs(1);
+
 /// No look follows another sooner.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 
-/// What an `IamToken` names; `None` where it does not decode.
-pub(super) fn claim(token: &Guarded) -> Option<(Key, Claim)> {
-    let it = token.0.as_ref().ok()?;
-    let claim = Claim {
-        uid: it.uid()?,
-        created: it.creation_timestamp().map_or(Timestamp::MIN, |time| time.0),
-        source: it.spec.api_key_secret_ref.as_ref().map(|reference| reference.name.clone()),
-        target: target_name(&it.name_any(), &it.spec),
-    };
-    Some((key(token), claim))
+/// What an `IamToken` names. One that does not decode is left the target that it had.
+pub(super) fn claim(token: &Listed) -> Claim {
+    let source = token.spec.as_ref().and_then(|spec| spec.api_key_secret_ref.as_ref());
+    Claim {
+        uid: token.uid().unwrap_or_default(),
+        created: token.creation_timestamp().map_or(Timestamp::MIN, |time| time.0),
+        source: source.map(|reference| reference.name.clone()),
+        target: claimed_target(token),
+    }
+}
+
+fn claimed_target(token: &Listed) -> String {
+    if let Some(spec) = &token.spec {
+        return target_name(&token.name_any(), spec);
+    }
+    let last = token.status.as_ref().and_then(|status| status.target.as_ref());
+    last.map_or_else(|| token.name_any(), |target| target.name.clone())
 }
 
 /// Never fails: what goes wrong is in the status, or is tried again.
-pub(super) async fn reconcile(token: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Infallible> {
+pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Result<Action, Infallible> {
     let key = key(&token);
     let places = context.called(&key);
     let uid = token.uid().unwrap_or_default();
@@ -59,11 +69,7 @@ pub(super) async fn reconcile(token: Arc<Guarded>, context: Arc<Context>) -> Res
         return Ok(Action::requeue(SOON)); // A copy from before our own last write: the newer one is under way.
     }
     let mut look = Look { context: &context, key: &key, remembered, places, moved: false };
-    let action = match &token.0 {
-        Ok(token) => look.at(token).await,
-        Err(_) if version == look.remembered.written => Action::await_change(),
-        Err(_) => look.at_undecodable(token.meta().generation.unwrap_or_default()).await,
-    };
+    let action = look.at(&token).await;
     context.remember(&key, look.remembered);
     Ok(action)
 }
@@ -85,6 +91,14 @@ struct Known {
     winner: Option<String>,
 }
 
+/// How far an act has come.
+enum Progress {
+    /// It has ended, well or badly.
+    Made,
+    /// IAM has not answered yet.
+    Pending,
+}
+
 /// All that one step rests on.
 struct Scene<'a> {
     plan: &'a Plan,
@@ -96,9 +110,10 @@ struct Scene<'a> {
 // === impl Look ===
 
 impl Look<'_> {
-    async fn at(&mut self, token: &IamToken) -> Action {
+    async fn at(&mut self, token: &Listed) -> Action {
         let before = token.status.clone().unwrap_or_default();
-        let plan = match Plan::new(&self.key.name, &token.spec, &self.context.endpoints) {
+        let spec = token.spec.as_ref().ok_or(Problem::Undecodable);
+        let plan = match spec.and_then(|spec| Plan::new(&self.key.name, spec, &self.context.endpoints)) {
             Ok(plan) => plan,
             Err(problem) => return self.at_unplannable(token, &before, &problem).await,
         };
@@ -110,7 +125,7 @@ impl Look<'_> {
         Action::requeue(SOON)
     }
 
-    async fn step(&mut self, token: &IamToken, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {
+    async fn step(&mut self, token: &Listed, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {
         let known = self.known(plan);
         let (memory, uid) = (self.remembered.memory.clone(), self.remembered.uid.clone());
         let last_target = before.target.as_ref().filter(|_| !self.moved);
@@ -128,10 +143,10 @@ impl Look<'_> {
         };
         let scene = Scene { plan, observed, before, now: self.context.now() };
         ControlFlow::Break(match decide(plan, &observed, scene.now) {
-            Step::Work(work) if self.is_admitted(&scene) => {
-                self.work(work, &scene).await;
-                return ControlFlow::Continue(());
-            }
+            Step::Work(work) if self.is_admitted(&scene) => match self.work(work, &scene).await {
+                Progress::Made => return ControlFlow::Continue(()),
+                Progress::Pending => self.wait_for_iam(scene).await,
+            },
             Step::Work(_) => self.stand_in_line(&scene).await,
             Step::Rest => self.settle(&scene, None, None).await,
             Step::Refuse(problem) => self.settle(&scene, Some(&problem), None).await,
@@ -139,7 +154,7 @@ impl Look<'_> {
         })
     }
 
-    async fn work(&mut self, work: Work, scene: &Scene<'_>) {
+    async fn work(&mut self, work: Work, scene: &Scene<'_>) -> Progress {
         let job = Job { context: self.context, key: self.key, plan: scene.plan, observed: &scene.observed };
         match job.run(work, &mut self.remembered).await {
             Outcome::Done(note) => {
@@ -150,6 +165,7 @@ impl Look<'_> {
                     self.publish(&note).await;
                 }
             }
+            Outcome::Pending => return Progress::Pending,
             Outcome::Lost => debug!(iamtoken = %self.key, "somebody else wrote the target at the same time"),
             Outcome::Failed(failed) => {
                 let reason = failed.problem.reason();
@@ -157,6 +173,14 @@ impl Look<'_> {
                 self.remembered.memory.failed(failed, work, scene.observed.inputs());
             }
         }
+        Progress::Made
+    }
+
+    /// IAM has not answered yet, and may yet. The status says what it said before, but for a token that has expired.
+    async fn wait_for_iam(&mut self, scene: Scene<'_>) -> Action {
+        let scene = Scene { now: self.context.now(), ..scene };
+        let trouble = scene.observed.memory.trouble.as_ref().map(|trouble| &trouble.problem);
+        self.settle(&scene, trouble, Some(later(scene.now, JOIN_AGAIN))).await
     }
 
     fn is_admitted(&mut self, scene: &Scene<'_>) -> bool {
@@ -182,8 +206,8 @@ impl Look<'_> {
         self.write(scene.before, &after, requeue(until, scene.now)).await
     }
 
-    async fn at_unplannable(&mut self, token: &IamToken, before: &IamTokenStatus, problem: &Problem) -> Action {
-        let target = target_name(&self.key.name, &token.spec);
+    async fn at_unplannable(&mut self, token: &Listed, before: &IamTokenStatus, problem: &Problem) -> Action {
+        let target = claimed_target(token);
         let seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
         let standing = Standing::of(&seen, &self.key.name, &self.remembered.uid);
         let situation = Situation {
@@ -199,22 +223,6 @@ impl Look<'_> {
         let expires_at = standing.record().map(|record| record.life().expires_at()).filter(|at| *at > now);
         let after = status::next(before, &situation, now);
         self.write(before, &after, requeue(expires_at, now)).await
-    }
-
-    /// Nothing of it can be read, not even the status before.
-    async fn at_undecodable(&mut self, generation: i64) -> Action {
-        let before = IamTokenStatus::default();
-        let situation = Situation {
-            generation,
-            target: None,
-            record: None,
-            intact: false,
-            renew_before: RenewBefore::default(),
-            suspended: false,
-            problem: Some(&Problem::Undecodable),
-        };
-        let after = status::next(&before, &situation, self.context.now());
-        self.write(&before, &after, Action::await_change()).await
     }
 
     async fn write(&mut self, before: &IamTokenStatus, after: &IamTokenStatus, then: Action) -> Action {

@@ -19,7 +19,7 @@ pub struct Observed<'a> {
     pub generation: i64,
     /// The value of the annotation that asks for a refresh.
     pub requested: Option<&'a str>,
-    /// The older `IamToken` with the same target, if there is one.
+    /// The older `IamToken` with the same target, if there is one. It wins unless this one holds the target already.
     pub winner: Option<&'a str>,
     /// The target that the status names.
     pub last_target: Option<&'a str>,
@@ -36,8 +36,10 @@ pub struct Observed<'a> {
 /// What a process remembers of an `IamToken` between two looks. Losing it costs at most a read or a try.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The last try, if it failed.
+    /// The last refresh, if it failed.
     pub trouble: Option<Trouble>,
+    /// The last of all other work, if it failed: neither must quicken or hold up the other.
+    pub hitch: Option<Trouble>,
     /// A later state of the source Secret that was found to hold the same key.
     pub same_key: Option<SourceMark>,
     /// A state of the target that no token can be recovered from.
@@ -173,9 +175,10 @@ impl<'a> Observed<'a> {
 impl Memory {
     /// A try has failed.
     pub fn failed(&mut self, failed: Failed, work: Work, inputs: Inputs) {
-        let before = self.trouble.take().filter(|trouble| trouble.problem.reason() == failed.problem.reason());
+        let slot = if matches!(work, Work::Refresh(_)) { &mut self.trouble } else { &mut self.hitch };
+        let before = slot.take().filter(|trouble| trouble.problem.reason() == failed.problem.reason());
         let again = before.map_or(1, |trouble| trouble.attempts.saturating_add(1));
-        self.trouble = Some(Trouble {
+        *slot = Some(Trouble {
             work,
             problem: failed.problem,
             attempts: failed.attempts.unwrap_or(again),
@@ -187,11 +190,14 @@ impl Memory {
 
     /// A try has succeeded and left the target in this state. That writes it anew is no cure for a key that is refused.
     pub fn succeeded(&mut self, work: Work, target: Option<&Facts>) {
-        match &mut self.trouble {
-            Some(trouble) if matches!(trouble.work, Work::Refresh(_)) && !matches!(work, Work::Refresh(_)) => {
+        if matches!(work, Work::Refresh(_)) {
+            self.trouble = None;
+            self.hitch.take_if(|hitch| hitch.work != Work::Remove);
+        } else {
+            self.hitch = None;
+            if let Some(trouble) = &mut self.trouble {
                 trouble.inputs.target = target.map(|facts| facts.mark.clone());
             }
-            trouble => *trouble = None,
         }
     }
 }
@@ -211,37 +217,60 @@ pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
         return Step::Rest;
     }
     let target = &plan.target;
-    if let Some(winner) = o.winner {
+    let standing = o.standing();
+    let undecided = standing == Standing::Unknown || standing.is_held_by(o.uid);
+    if let Some(winner) = o.winner.filter(|_| !undecided) {
         return Step::Refuse(Problem::TargetConflict { name: target.name.clone(), winner: winner.to_owned() });
     }
-    let standing = o.standing();
     if let Standing::Foreign(controller) = standing
         && (controller.is_some() || !target.adopt)
     {
         let controller = controller.map(|controller| controller.name.clone());
         return Step::Refuse(Problem::TargetExists { name: target.name.clone(), controller });
     }
-    let rewrite = rewrite(plan, o, &standing, now);
-    if let Some((problem, retry_at)) = cooling(o, now) {
-        let other = rewrite.filter(|work| o.memory.trouble.as_ref().is_some_and(|trouble| trouble.work != *work));
-        return other.map_or(Step::Wait(problem, retry_at), Step::Work);
-    }
+    let refreshes = Blocked::by(o.memory.trouble.as_ref(), o, now);
+    let others = Blocked::by(o.memory.hitch.as_ref(), o, now);
     if standing == Standing::Unknown {
-        return Step::Work(Work::Look);
+        return others.map_or(Step::Work(Work::Look), Blocked::wait);
     }
+    let no_source = *o.source == Seen::Absent;
     let refresh = refresh(plan, o, &standing, now).map(Work::Refresh);
-    if *o.source == Seen::Absent && (refresh.is_some() || rewrite.is_none()) {
-        return rewrite
-            .map_or_else(|| Step::Refuse(Problem::SourceNotFound { name: plan.source.name.clone() }), Step::Work);
+    let rewrite = rewrite(plan, o, &standing, now);
+    match (refresh, refreshes) {
+        (Some(work), None) if !no_source => return Step::Work(work),
+        _ if rewrite.is_some() && others.is_none() => return Step::Work(Work::Rewrite),
+        _ if no_source => return Step::Refuse(Problem::SourceNotFound { name: plan.source.name.clone() }),
+        (Some(_), Some(blocked)) => return blocked.wait(),
+        _ => {}
     }
-    refresh.or(rewrite).or_else(|| remove(plan, o)).map_or(Step::Rest, Step::Work)
+    if let Standing::Ours(facts) = standing
+        && is_written_in_vain(plan, o, facts)
+    {
+        return Step::Refuse(Problem::TargetAltered { name: target.name.clone() });
+    }
+    match (rewrite.or_else(|| remove(plan, o)), others) {
+        (None, _) => Step::Rest,
+        (Some(work), None) => Step::Work(work),
+        (Some(_), Some(blocked)) => blocked.wait(),
+    }
 }
 
 /// The last try failed, nothing that it depended on has changed, and it is too early for another.
-fn cooling(o: &Observed<'_>, now: Timestamp) -> Option<(Problem, Option<Timestamp>)> {
-    let trouble = o.memory.trouble.as_ref().filter(|trouble| trouble.inputs == o.inputs())?;
-    let retry_at = trouble.retry_at(o.expires_at());
-    retry_at.is_none_or(|at| now < at).then(|| (trouble.problem.clone(), retry_at))
+struct Blocked {
+    problem: Problem,
+    until: Option<Timestamp>,
+}
+
+impl Blocked {
+    fn by(trouble: Option<&Trouble>, o: &Observed<'_>, now: Timestamp) -> Option<Self> {
+        let trouble = trouble.filter(|trouble| trouble.inputs == o.inputs())?;
+        let until = trouble.retry_at(o.expires_at());
+        until.is_none_or(|at| now < at).then(|| Self { problem: trouble.problem.clone(), until })
+    }
+
+    fn wait(self) -> Step {
+        Step::Wait(self.problem, self.until)
+    }
 }
 
 fn refresh(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestamp) -> Option<Why> {
@@ -267,8 +296,16 @@ fn rewrite(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestam
     let Standing::Ours(facts) = standing else { return None };
     let record = facts.record.as_ref()?;
     let good = now < record.life().expires_at() && record.ask == plan.ask;
-    let promising = ![&o.memory.unrecoverable, &o.memory.written].contains(&&Some(facts.mark.clone()));
-    (good && promising && !facts.is_as_planned(plan, o.uid)).then_some(Work::Rewrite)
+    let recoverable = o.memory.unrecoverable.as_ref() != Some(&facts.mark);
+    (good && recoverable && !is_written_in_vain(plan, o, facts) && !facts.is_as_planned(plan, o.uid))
+        .then_some(Work::Rewrite)
+}
+
+/// Our own last write for this very plan left the target otherwise than planned.
+fn is_written_in_vain(plan: &Plan, o: &Observed<'_>, facts: &Facts) -> bool {
+    let ours = o.memory.written.as_ref() == Some(&facts.mark);
+    let for_this = facts.record.as_ref().is_some_and(|record| record.shape == plan.shape);
+    ours && for_this && !facts.is_as_planned(plan, o.uid)
 }
 
 /// The Secret that was the target before goes when its successor is in place.

@@ -75,6 +75,8 @@ pub enum Flaw {
     NotBearer,
     /// `expires_in` is missing, no whole number, not positive, or over a day.
     Lifetime,
+    /// It has died on the way.
+    Expired,
     /// It would die before the token that is in place.
     ShorterLived,
     /// The claims do not say of which account it is, though the spec wants to know.
@@ -166,6 +168,18 @@ impl Failure {
         }
     }
 
+    /// `IAM at https://…: what (HTTP 400, BXNIM0415E). What to do. (IAM request id …)`
+    #[must_use]
+    pub fn with_action(&self, action: &str) -> String {
+        let answer = match (self.status, &self.code) {
+            (Some(status), Some(code)) => format!(" (HTTP {status}, {code})"),
+            (Some(status), None) if status != 200 => format!(" (HTTP {status})"),
+            _ => String::new(),
+        };
+        let id = self.request_id.as_ref().map(|id| format!("{REQUEST_ID}{id})")).unwrap_or_default();
+        format!("IAM at {}: {}{answer}. {action}.{id}", self.endpoint, self.what())
+    }
+
     fn what(&self) -> &'static str {
         match self.kind {
             Kind::Unreachable(Cause::Dns) => "its host name does not resolve",
@@ -184,7 +198,7 @@ impl Failure {
             Kind::Rejected(Verdict::ProfileNotEligible) => "the trusted profile does not admit this credential",
             Kind::Rejected(Verdict::Other) => "the API key was rejected",
             Kind::RequestRejected => "the request was rejected",
-            Kind::OtherAccount => "the token is of another account than spec.accountId",
+            Kind::OtherAccount => "the token is of another account than asked for",
         }
     }
 
@@ -201,31 +215,21 @@ impl Failure {
             Kind::Unusable(Flaw::NoAccount) => {
                 "Remove spec.accountId, or use a credential whose tokens name their account"
             }
-            Kind::Unusable(_) => "It is tried again by itself; the token in place was left alone",
+            Kind::Unusable(_) => "It is tried again by itself",
             Kind::Rejected(Verdict::Locked) => "Wait for 30 minutes or unlock the account",
             Kind::Rejected(_) => {
                 "Put a valid key into the source Secret (ibmcloud iam service-api-key-create); it is tried at once"
             }
-            Kind::RequestRejected => "Check spec.endpoint; where it is right, report this with the request id",
+            Kind::RequestRejected => "Check spec.endpoint; where it is right, report this to IBM",
             Kind::OtherAccount => "Use a key of that account, or correct spec.accountId",
         }
     }
 }
 
 impl fmt::Display for Failure {
-    /// `IAM at https://… : what (HTTP 400, BXNIM0415E). What to do. (IAM request id …)`
+    /// [`Failure::with_action`] with what the user of an IamToken can do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IAM at {}: {}", self.endpoint, self.what())?;
-        match (self.status, &self.code) {
-            (Some(status), Some(code)) => write!(f, " (HTTP {status}, {code})")?,
-            (Some(status), None) if status != 200 => write!(f, " (HTTP {status})")?,
-            _ => {}
-        }
-        write!(f, ". {}.", self.next_action())?;
-        match &self.request_id {
-            Some(id) => write!(f, "{REQUEST_ID}{id})"),
-            None => Ok(()),
-        }
+        f.write_str(&self.with_action(self.next_action()))
     }
 }
 
@@ -241,8 +245,9 @@ impl Flaw {
             Self::NotHeaderSafe => "the token in its answer has characters that no header may hold",
             Self::NotBearer => "the token in its answer is no Bearer token",
             Self::Lifetime => "expires_in of its answer is not a number of seconds from 1 to 86400",
-            Self::ShorterLived => "the token in its answer would expire before the one in place",
-            Self::NoAccount => "the token does not say of which account it is, and spec.accountId wants to know",
+            Self::Expired => "the token in its answer has expired before it arrived",
+            Self::ShorterLived => "the token in its answer would expire before the one in place, which is kept",
+            Self::NoAccount => "the token does not say of which account it is, as was asked",
         }
     }
 }

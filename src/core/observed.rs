@@ -79,7 +79,9 @@ impl Facts {
         Some(Self {
             mark: SourceMark { uid: metadata.uid.clone()?, version: metadata.resource_version.clone()? },
             controller: controller.map(Controller::of),
-            record: annotation.and_then(|text| Record::parse(text)),
+            record: annotation
+                .and_then(|text| Record::parse(text))
+                .filter(|record| Some(&record.owner.namespace) == metadata.namespace.as_ref()),
             owned: ownership::owned(metadata.managed_fields.as_deref().unwrap_or_default()),
         })
     }
@@ -125,6 +127,15 @@ impl<'a> Standing<'a> {
             None => owner.is_some_and(|owner| owner.uid == uid || owner.name == name),
         };
         if ours { Self::Ours(facts) } else { Self::Foreign(facts.controller.as_ref()) }
+    }
+
+    /// Whether the `IamToken` with this uid is the last that wrote the Secret.
+    #[must_use]
+    pub fn is_held_by(&self, uid: &str) -> bool {
+        match self {
+            Self::Ours(facts) => facts.record.as_ref().is_some_and(|record| record.owner.uid == uid),
+            _ => false,
+        }
     }
 
     /// What is noted on the token, where there is one of ours.

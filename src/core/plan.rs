@@ -85,14 +85,14 @@ impl Plan {
             None => RenewBefore::default(),
             Some(text) => RenewBefore::parse(text).ok_or(Problem::InvalidField {
                 field: "spec.renewBefore",
-                hint: "a share of the lifetime from 1% to 50%, or a duration such as 12m",
+                hint: "must be a share of the lifetime from 1% to 50%, or a duration such as 12m",
             })?,
         };
         let target = target(name, spec)?;
         if target.name == source.name {
             return Err(Problem::InvalidField {
                 field: "spec.target.name",
-                hint: "another Secret than the one that holds the API key",
+                hint: "must be another Secret than the one that holds the API key",
             });
         }
         Ok(Self {
@@ -144,7 +144,10 @@ fn source(spec: &IamTokenSpec) -> Result<Source, Problem> {
         }),
         (None, Some(_), None) => unsupported("spec.serviceAccountRef"),
         (None, None, Some(_)) => unsupported("spec.credentialRef"),
-        _ => Err(Problem::InvalidField { field: "spec", hint: "exactly one credential, such as apiKeySecretRef" }),
+        _ => Err(Problem::InvalidField {
+            field: "spec",
+            hint: "must have exactly one credential, such as apiKeySecretRef",
+        }),
     }
 }
 
@@ -156,7 +159,10 @@ fn target(name: &str, spec: &IamTokenSpec) -> Result<Target, Problem> {
     };
     let distinct: std::collections::BTreeSet<&String> = data.iter().map(|(key, _)| key).collect();
     if data.is_empty() || distinct.len() != data.len() {
-        return Err(Problem::InvalidField { field: "spec.target.data", hint: "at least one key, and each key once" });
+        return Err(Problem::InvalidField {
+            field: "spec.target.data",
+            hint: "must have at least one key, and each key once",
+        });
     }
     Ok(Target {
         name: target_name(name, spec),

@@ -14,7 +14,7 @@ pub enum Problem {
     InvalidField {
         /// Its path.
         field: &'static str,
-        /// What it must be.
+        /// What it must be, as the rest of a sentence.
         hint: &'static str,
     },
     /// A credential that this version does not know.
@@ -64,6 +64,11 @@ pub enum Problem {
         /// The older `IamToken`.
         winner: String,
     },
+    /// Somebody changes the target whenever it is written.
+    TargetAltered {
+        /// The Secret's name.
+        name: String,
+    },
     /// A refused write, or one that did not come through.
     Api(ApiProblem),
     /// IAM gave no usable token.
@@ -79,6 +84,8 @@ pub struct ApiProblem {
     pub kind: ApiKind,
     /// The HTTP status, if there was an answer.
     pub code: Option<u16>,
+    /// The fields that the refusal is about, such as `metadata.labels`.
+    pub fields: Vec<String>,
 }
 
 /// What an API server's refusal means.
@@ -117,6 +124,7 @@ impl Problem {
             Self::SourceInvalid { .. } => Reason::SourceInvalid,
             Self::TargetExists { .. } => Reason::TargetExists,
             Self::TargetConflict { .. } => Reason::TargetConflict,
+            Self::TargetAltered { .. } => Reason::TargetAltered,
             Self::Api(problem) => problem.kind.reason(),
             Self::Iam(failure) => failure.reason(),
         }
@@ -154,7 +162,7 @@ impl Problem {
                 "The IamToken does not decode. Compare it with `kubectl explain iamtoken.spec` and apply it again."
                     .into()
             }
-            Self::InvalidField { field, hint } => format!("{field} must be {hint}. Correct the IamToken."),
+            Self::InvalidField { field, hint } => format!("{field} {hint}. Correct the IamToken."),
             Self::CredentialUnsupported { field } => {
                 format!("{field} is not supported by this version of the operator. Use spec.apiKeySecretRef alone.")
             }
@@ -180,6 +188,10 @@ impl Problem {
             Self::TargetConflict { name, winner } => format!(
                 "Secret {name} is the target of the older IamToken {winner}. Set spec.target.name to another name."
             ),
+            Self::TargetAltered { name } => format!(
+                "Secret {name} is changed by somebody else in the very moment in which it is written. Look for an \
+                 admission rule that changes Secrets, and exempt this one."
+            ),
             Self::Api(problem) => problem.message(),
             Self::Iam(failure) => failure.to_string(),
         }
@@ -203,16 +215,18 @@ impl ApiKind {
 
     fn meaning(self) -> &'static str {
         match self {
-            Self::Denied => "the operator lacks the permission. Grant it the ClusterRole iam-token-operator in this namespace",
+            Self::Denied => {
+                "the operator lacks the permission. Grant it the ClusterRole iam-token-operator in this namespace"
+            }
             Self::Terminating => "the namespace is being deleted. Nothing is left to do",
             Self::Immutable => "the Secret is immutable. Delete it, and it is made anew",
             Self::OtherType => {
-                "the Secret has another type, which cannot change. Delete it, and it is made anew, or correct \
-                 spec.target.type"
+                "the Secret has another type than spec.target.type wants, and a type cannot change. Delete the Secret, \
+                 and it is made anew, or correct spec.target.type"
             }
             Self::TooLarge => "the Secret would be over 1 MiB. Remove keys that others put there, or from spec.target",
             Self::Refused => {
-                "the API server refuses it as spec.target describes it. Correct labels, annotations and type"
+                "the API server refuses it as spec.target describes it. Correct its labels, annotations, type and keys"
             }
             Self::Conflict => "somebody else wrote it at the same time. It is tried again by itself",
             Self::Unavailable => "the API server gave no usable answer. It is tried again by itself",
@@ -223,7 +237,11 @@ impl ApiKind {
 impl ApiProblem {
     fn message(&self) -> String {
         let code = self.code.map(|code| format!(" (HTTP {code})")).unwrap_or_default();
-        format!("Could not {}{code}: {}.", self.action, self.kind.meaning())
+        let fields = match self.fields.as_slice() {
+            [] => String::new(),
+            fields => format!(" because of {}", fields.join(", ")),
+        };
+        format!("Could not {}{fields}{code}: {}.", self.action, self.kind.meaning())
     }
 }
 

@@ -42,9 +42,11 @@ pub struct Record {
     pub skew: i64,
 }
 
-/// An `IamToken` of the Secret's own namespace.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+/// The `IamToken` that a Secret is written for.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
+    /// Its namespace, which a copy of the Secret elsewhere does not have.
+    pub namespace: String,
     /// Its name.
     pub name: String,
     /// Its uid.

@@ -12,20 +12,9 @@ use serde_json::json;
 
 use super::digest;
 use super::plan::Plan;
-use super::record::Record;
+use super::record::{Owner, Record};
 use super::schedule::Life;
 use crate::api::{Format, MANAGED, RECORD};
-
-/// The `IamToken` that a Secret is written for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-}
 
 /// What must be true of the Secret in the cluster at the moment of the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +36,8 @@ const NEVER: &str = "1";
 
 /// The whole of what the operator applies. Never to be logged: it holds the token.
 #[must_use]
-pub fn secret(owner: &Owner, plan: &Plan, record: &Record, token: &SecretString, expect: &Expect) -> Secret {
+pub fn secret(plan: &Plan, record: &Record, token: &SecretString, expect: &Expect) -> Secret {
+    let owner = &record.owner;
     let target = &plan.target;
     let data = target.data.iter().map(|(key, format)| (key.clone(), ByteString(value(*format, token, record.life()))));
     let mut labels = target.labels.clone();

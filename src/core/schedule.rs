@@ -63,9 +63,28 @@ impl RenewBefore {
         if let Some(percent) = text.strip_suffix('%') {
             return percent.parse().ok().filter(|p| (1..=50).contains(p)).map(Self::Percent);
         }
-        let span: kube::core::Duration = text.parse().ok().filter(|_| !text.is_empty())?;
-        (!span.is_negative()).then(|| Self::Span(span.into()))
+        parse_span(text).map(Self::Span)
     }
+}
+
+/// `1h30m`, `45s`: whole numbers of hours, minutes and seconds, as Go's `time.ParseDuration` reads them.
+fn parse_span(text: &str) -> Option<Duration> {
+    let mut seconds: Option<u64> = None;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(['h', 'm', 's'])?);
+        let (unit, tail) = tail.split_at(1);
+        let unit = match unit {
+            "h" => 3600,
+            "m" => 60,
+            _ => 1,
+        };
+        let digits = (1..=6).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let part = number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(unit)?;
+        seconds = Some(seconds.unwrap_or(0).checked_add(part)?);
+        rest = tail;
+    }
+    seconds.map(Duration::from_secs)
 }
 
 // === impl Life ===
@@ -77,7 +96,7 @@ impl Life {
         later(self.since, self.lasts)
     }
 
-    /// When a refresh is due: `renew` (but at least [`KUBELET_LAG`]) before expiry, earlier by a jitter of up to 5 % of
+    /// When a refresh is due: `renew` (but at least 150 s) before expiry, earlier by a jitter of up to 5 % of
     /// the lifetime that `seed` draws, and never before half of the lifetime has passed.
     #[must_use]
     pub fn refresh_at(self, renew: RenewBefore, seed: u16) -> Timestamp {
@@ -86,7 +105,7 @@ impl Life {
             RenewBefore::Span(span) => span,
         };
         let jitter = self.lasts * JITTER_PERCENT / 100 * u32::from(seed) / u32::from(u16::MAX);
-        let lead = (lead.max(KUBELET_LAG) + jitter).min(self.lasts / 2);
+        let lead = lead.max(KUBELET_LAG).saturating_add(jitter).min(self.lasts / 2);
         later(self.since, self.lasts.saturating_sub(lead))
     }
 
@@ -102,7 +121,7 @@ impl Life {
 // === retries ===
 
 const SOON_FIRST: Duration = Duration::from_secs(2);
-const SOON_LAST: Duration = Duration::from_mins(1);
+const SOON_LAST: Duration = Duration::from_secs(30);
 const SLOWLY_FIRST: Duration = Duration::from_mins(1);
 const SLOWLY_LAST: Duration = Duration::from_mins(15);
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -235,7 +254,7 @@ mod tests {
             assert!(wait <= Duration::from_secs(most) && wait >= SHORTEST, "{attempts} {left}: {wait:?}");
         }
         let hopeless = since(retry_at(Retry::Soon, 30, at(0), None, u16::MAX).unwrap(), at(0));
-        assert_eq!(hopeless, Duration::from_secs(72));
+        assert_eq!(hopeless, Duration::from_secs(36));
     }
 
     #[test]

@@ -69,8 +69,7 @@ pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTo
     let (ready, reason, message) = readiness(s, now);
     put(CONDITION_READY, ready, reason, message);
     if let Some(problem) = s.problem.filter(|_| !s.suspended) {
-        let type_ = if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING };
-        put(type_, true, problem.reason(), problem.message());
+        put(condition_of(problem), true, problem.reason(), problem.message());
     } else if !ready && !s.suspended {
         put(CONDITION_RECONCILING, true, Reason::Refreshing, "A token is being fetched.".into());
     }
@@ -96,7 +95,7 @@ fn readiness(s: &Situation<'_>, now: Timestamp) -> (bool, Reason, String) {
         (_, true, true, _) => format!("Suspended: the token is valid until {expires} and is not refreshed."),
         (_, false, true, _) => "Suspended: there is no valid token. Set spec.suspend to false.".into(),
         (_, true, false, Some(problem)) => {
-            format!("The token is valid until {expires}, but its refresh fails: {}", problem.message())
+            format!("The token is valid until {expires}, but all is not well: see {}.", condition_of(problem))
         }
         (Some(record), true, false, None) => format!("The token is valid until {expires}.{}", skew(record)),
         (None, true, false, None) => String::new(),
@@ -116,11 +115,16 @@ fn readiness(s: &Situation<'_>, now: Timestamp) -> (bool, Reason, String) {
     (ready, reason, message)
 }
 
+/// The condition that tells of it.
+fn condition_of(problem: &Problem) -> &'static str {
+    if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING }
+}
+
 fn skew(record: &Record) -> String {
     match record.skew {
         s if s > SKEW_WORTH_A_WORD => format!(" IAM's clock is {s} s ahead of the operator's: check the nodes' time."),
         s if s < -SKEW_WORTH_A_WORD => {
-            format!(" IAM's clock is {} s behind the operator's: check the nodes' time.", -s)
+            format!(" IAM's clock is {} s behind the operator's: check the nodes' time.", s.unsigned_abs())
         }
         _ => String::new(),
     }
@@ -156,34 +160,38 @@ fn without_request_id(message: &str) -> &str {
     message.split(REQUEST_ID).next().unwrap_or(message)
 }
 
-/// The event that the step from one status to the next is worth: none for a routine refresh.
+/// The event that the step from one status to the next is worth: none for a routine refresh. Events of one kind have one
+/// text where they can: those that differ in nothing are counted as one.
 #[must_use]
 pub fn transition(before: &IamTokenStatus, after: &IamTokenStatus) -> Option<Note> {
-    let of = |status: &IamTokenStatus, type_: &str| {
-        status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == type_)
-            .map(|c| (c.status == "True", c.reason.clone(), c.message.clone()))
-    };
-    let trouble = |status| of(status, CONDITION_STALLED).or_else(|| of(status, CONDITION_RECONCILING));
-    let (ready_before, ready) = (of(before, CONDITION_READY), of(after, CONDITION_READY)?);
-    let was_ready = ready_before.as_ref().is_some_and(|(truth, ..)| *truth);
-    let reason_before = ready_before.map(|(_, reason, _)| reason);
-    let trouble_before = trouble(before).map(|(_, reason, _)| reason);
-    let news = match (trouble(after), ready) {
-        (Some((_, reason, _)), _) if reason == Reason::Refreshing.as_str() => return None,
-        (Some((_, reason, message)), ready) => {
-            let lost = was_ready && !ready.0;
-            let new = trouble_before.as_ref() != Some(&reason);
-            (new || lost).then_some((true, reason, if lost { ready.2 } else { message }))
+    let ready = find(after, CONDITION_READY)?;
+    let lost = was_ready(before) && !was_ready(after);
+    let trouble = find(after, CONDITION_STALLED).or_else(|| find(after, CONDITION_RECONCILING));
+    let fetching = |condition: &&Condition| condition.reason == Reason::Refreshing.as_str();
+    match trouble {
+        _ if lost => note(true, ready, &ready.message),
+        Some(trouble) if fetching(&trouble) => None,
+        Some(trouble) => {
+            let old = find(before, &trouble.type_).is_some_and(|old| old.reason == trouble.reason);
+            note(true, trouble, &trouble.message).filter(|_| !old)
         }
-        (None, (truth, reason, message)) => {
-            let new = was_ready != truth || reason_before.as_ref() != Some(&reason);
-            new.then_some((!truth, reason, message))
+        None => {
+            let old = find(before, CONDITION_READY);
+            let same = old.is_some_and(|old| old.reason == ready.reason && old.status == ready.status);
+            let text = if was_ready(after) { "The target holds a valid token." } else { &ready.message };
+            note(!was_ready(after), ready, text).filter(|_| !same)
         }
-    };
-    let (warning, reason, text) = news?;
-    let reason = Reason::ALL.iter().copied().find(|known| known.as_str() == reason)?;
-    Some(Note { warning, reason, text })
+    }
 }
+
+fn find<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn note(warning: bool, condition: &Condition, text: &str) -> Option<Note> {
+    let reason = Reason::ALL.iter().copied().find(|known| known.as_str() == condition.reason)?;
+    Some(Note { warning, reason, text: text.to_owned() })
+}
+
+#[cfg(test)]
+mod tests;

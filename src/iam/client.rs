@@ -1,7 +1,7 @@
 //! The HTTP client that carries an exchange.
 
 use std::error::Error as _;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,16 +103,13 @@ fn cause(error: &reqwest::Error) -> Kind {
     }
     let mut source = error.source();
     while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            if io.get_ref().is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some_and(is_distrust)) {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            if is_distrust(io) {
                 return Kind::Untrusted;
             }
             if io.kind() == ErrorKind::ConnectionRefused {
                 return Kind::Unreachable(Cause::Refused);
             }
-        }
-        if error.downcast_ref::<rustls::Error>().is_some_and(is_distrust) {
-            return Kind::Untrusted;
         }
         if error.to_string().contains("dns error") {
             return Kind::Unreachable(Cause::Dns);
@@ -122,6 +119,10 @@ fn cause(error: &reqwest::Error) -> Kind {
     Kind::Unreachable(Cause::Broken)
 }
 
-fn is_distrust(error: &rustls::Error) -> bool {
-    matches!(error, rustls::Error::InvalidCertificate(_))
+/// The connector wraps errors of TLS in one I/O error or more, whose `source` skips what they wrap.
+fn is_distrust(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| match inner.downcast_ref::<io::Error>() {
+        Some(inner) => is_distrust(inner),
+        None => matches!(inner.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))),
+    })
 }

@@ -19,6 +19,9 @@ use crate::core::view::Key;
 /// A token is kept for those who ask just after for a twentieth of its life, but not longer than this.
 const AT_HAND: Duration = Duration::from_mins(1);
 
+/// However many persons ask, one credential is tried only so often.
+const INSISTENCE: Duration = Duration::from_secs(5);
+
 /// A failure that nobody asked about for so long is forgotten.
 const FORGOTTEN: Duration = Duration::from_hours(1);
 
@@ -68,6 +71,8 @@ pub struct Refused {
 pub struct Want {
     /// A token at hand will do only if it was asked for after this.
     pub newer_than: Option<Timestamp>,
+    /// A token will do only if it lives at least as long as this.
+    pub outlives: Option<Timestamp>,
     /// When the token that is in place dies.
     pub expires_at: Option<Timestamp>,
     /// A person asks: nothing but a throttled credential, or a time that IAM named, makes it too early for a try.
@@ -91,7 +96,7 @@ impl Sharing {
             let mut slots = self.slots();
             let attempts = match slots.get(&ask.id()) {
                 Some(Slot::Flying(flight)) => Err(flight.clone()),
-                Some(Slot::AtHand(grant)) if want.newer_than.is_none_or(|than| grant.since() > than) => {
+                Some(Slot::AtHand(grant)) if want.is_met_by(grant, self.clock.now()) => {
                     return Outcome::Granted(grant.clone());
                 }
                 Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => {
@@ -112,7 +117,7 @@ impl Sharing {
     #[must_use]
     pub fn at_hand(&self, id: AskId) -> Option<Timestamp> {
         match self.slots().get(&id) {
-            Some(Slot::AtHand(grant)) => Some(grant.since()),
+            Some(Slot::AtHand(grant)) if self.clock.now() < grant.life.expires_at() => Some(grant.since()),
             _ => None,
         }
     }
@@ -157,7 +162,14 @@ impl Sharing {
         let (id, jitter, endpoint) = (ask.id(), ask.jitter(), ask.endpoint.to_string());
         // A task of its own: it ends even where nobody waits any longer.
         let landing = tokio::spawn(self.clone().fly(ask, attempts));
-        let flight = landing.map(move |landed| landed.unwrap_or_else(|_| lost(endpoint, attempts, now, jitter)));
+        let sharing = self.clone();
+        let flight = landing.map(move |landed| {
+            landed.unwrap_or_else(|_| {
+                let kind = Kind::Unreachable(Cause::Broken);
+                let failure = Failure { kind, endpoint, status: None, code: None, request_id: None };
+                sharing.cool(id, Refused { failure, attempts: attempts.saturating_add(1), failed_at: now, jitter })
+            })
+        });
         let flight = flight.boxed().shared();
         slots.insert(id, Slot::Flying(flight.clone()));
         flight
@@ -174,12 +186,13 @@ impl Sharing {
                 tokio::spawn(self.clone().put_away(id, grant.since(), grant.life.lasts));
                 Outcome::Granted(grant)
             }
-            Err(failure) => {
-                let refused = Refused { failure, attempts: attempts.saturating_add(1), failed_at, jitter };
-                self.slots().insert(id, Slot::Cooling(refused.clone()));
-                Outcome::Refused(refused)
-            }
+            Err(failure) => self.cool(id, Refused { failure, attempts: attempts.saturating_add(1), failed_at, jitter }),
         }
+    }
+
+    fn cool(&self, id: AskId, refused: Refused) -> Outcome {
+        self.slots().insert(id, Slot::Cooling(refused.clone()));
+        Outcome::Refused(refused)
     }
 
     async fn put_away(self, id: AskId, since: Timestamp, lasts: Duration) {
@@ -199,10 +212,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lost(endpoint: String, attempts: u32, now: Timestamp, jitter: u16) -> Outcome {
-    let kind = Kind::Unreachable(Cause::Broken);
-    let failure = Failure { kind, endpoint, status: None, code: None, request_id: None };
-    Outcome::Refused(Refused { failure, attempts: attempts.saturating_add(1), failed_at: now, jitter })
+// === impl Want ===
+
+impl Want {
+    /// Whether the token lives as long as it must. A second of doubt is left to the clocks: times are cut to seconds.
+    #[must_use]
+    pub fn is_outlived_by(&self, grant: &Grant) -> bool {
+        self.outlives.is_none_or(|at| since(at, grant.life.expires_at()) <= Duration::from_secs(1))
+    }
+
+    fn is_met_by(&self, grant: &Grant, now: Timestamp) -> bool {
+        now < grant.life.expires_at()
+            && self.newer_than.is_none_or(|than| grant.since() > than)
+            && self.is_outlived_by(grant)
+    }
 }
 
 // === impl Refused ===
@@ -211,10 +234,13 @@ impl Refused {
     fn holds(&self, want: Want, now: Timestamp) -> bool {
         let retry = self.failure.retry();
         let throttled = matches!(self.failure.kind, Kind::Throttled(_)) || matches!(retry, Retry::After(_));
-        if want.insist && !throttled {
+        if want.insist && !throttled && since(now, self.failed_at) >= INSISTENCE {
             return false;
         }
         let next = retry_at(retry, self.attempts, self.failed_at, want.expires_at, self.jitter);
         next.is_none_or(|at| now < at)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::fmt::rfc2822;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -90,7 +91,7 @@ pub fn read(ask: &Ask, answer: &Answer<'_>, asked_at: Timestamp, now: Timestamp)
     let shown = |text: &str| plain_id(text, ask.api_key.expose_secret());
     let transaction_id = answer.transaction_id.and_then(shown);
     if answer.status != 200 {
-        let refusal: Refusal = serde_json::from_slice(answer.body).unwrap_or_default();
+        let refusal: Refusal = object(answer.body).unwrap_or_default();
         let code = refusal.code.as_deref().and_then(shown);
         let request_id = refusal.context.and_then(|context| shown(&context.request_id?));
         let retry_after = answer.retry_after.and_then(|text| delay(text, now));
@@ -98,12 +99,13 @@ pub fn read(ask: &Ask, answer: &Answer<'_>, asked_at: Timestamp, now: Timestamp)
         return Err(failed(kind, code, request_id.or(transaction_id)));
     }
     grant(answer.body, asked_at)
+        .and_then(|grant| if now < grant.life.expires_at() { Ok(grant) } else { Err(Kind::Unusable(Flaw::Expired)) })
         .and_then(|grant| of_account(ask, grant))
         .map_err(|kind| failed(kind, None, transaction_id))
 }
 
 fn grant(body: &[u8], asked_at: Timestamp) -> Result<Grant, Kind> {
-    let answer: TokenAnswer = serde_json::from_slice(body).map_err(|_| Kind::Unusable(Flaw::NotJson))?;
+    let answer: TokenAnswer = object(body).ok_or(Kind::Unusable(Flaw::NotJson))?;
     let token = answer.access_token.ok_or(Kind::Unusable(Flaw::NoToken))?;
     let text = token.expose_secret();
     if text.is_empty() {
@@ -130,6 +132,11 @@ fn of_account(ask: &Ask, grant: Grant) -> Result<Grant, Kind> {
         (Some(wanted), Some(account)) if wanted == account => Ok(grant),
         (Some(_), Some(_)) => Err(Kind::OtherAccount),
     }
+}
+
+/// A JSON object; serde would take a list for one, too.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())?
 }
 
 /// `Retry-After`: seconds or an HTTP date (RFC 9110, 10.2.3); a date that has passed is no delay.
@@ -201,6 +208,7 @@ mod tests {
         let table = [
             ("<html>".to_owned(), Flaw::NotJson),
             ("{\"access_token\":\"a".to_owned(), Flaw::NotJson),
+            ("[\"abc\",\"Bearer\",3600,1]".to_owned(), Flaw::NotJson),
             (json!({"expires_in": 3600}).to_string(), Flaw::NoToken),
             (with("access_token", json!("")), Flaw::NoToken),
             (with("access_token", json!("a\nb")), Flaw::NotHeaderSafe),

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::str::FromStr;
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -25,9 +25,14 @@ const QUIET: &str = "kube_runtime::controller=warn";
 /// Writes logs to standard error from now on; `filter` is a level or a list of `target=level`.
 ///
 /// # Errors
-/// Where `filter` is neither.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::from_str(&format!("{QUIET},{filter}"))?.and(filter_fn(holds_no_payload));
+/// Where `filter` is neither, in words that say so.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
+    if let Some(word) = filter.split(',').find(|part| !part.contains('=') && LevelFilter::from_str(part).is_err()) {
+        return Err(format!("{word} is no level: use error, warn, info, debug or trace, or TARGET=LEVEL"));
+    }
+    let filter = EnvFilter::from_str(&format!("{QUIET},{filter}"))
+        .map_err(|error| error.to_string())?
+        .and(filter_fn(holds_no_payload));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let layer = match format {

@@ -11,6 +11,7 @@ use super::*;
 use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::core::failure::{Cause, Failure, Kind};
 use crate::core::observed::Controller;
+use crate::core::ownership::Owned;
 use crate::core::problem::{ApiKind, ApiProblem};
 use crate::core::record::Owner;
 
@@ -52,7 +53,7 @@ fn unreachable() -> Problem {
 }
 
 fn api(kind: ApiKind) -> Problem {
-    Problem::Api(ApiProblem { action: "write Secret hpcs".into(), kind, code: None })
+    Problem::Api(ApiProblem { action: "write Secret hpcs".into(), kind, code: None, fields: vec![] })
 }
 
 /// What a decision rests on.
@@ -76,7 +77,7 @@ impl Scene {
     }
 
     fn planned(plan: Plan, lifetime: u32) -> Self {
-        let source = Facts { mark: mark("source", 1), controller: None, record: None, owned: Default::default() };
+        let source = Facts { mark: mark("source", 1), controller: None, record: None, owned: Owned::default() };
         let mut scene = Self {
             plan,
             generation: 1,
@@ -96,7 +97,7 @@ impl Scene {
     fn refreshed(&mut self, second: i64, lifetime: u32) {
         let version = self.target.facts().map_or(0, |facts| facts.mark.version.parse().unwrap());
         let record = Record {
-            owner: Owner { name: "hpcs".into(), uid: UID.into() },
+            owner: Owner { namespace: "payments".into(), name: "hpcs".into(), uid: UID.into() },
             refreshed_at: at(second),
             lifetime,
             jitter: 0,
@@ -212,23 +213,44 @@ fn the_suspended_rest_whatever_else_there_is_to_do() {
     }
 }
 
+fn rival(scene: Scene) -> Scene {
+    scene.with(|it| it.winner = Some("older".into()))
+}
+
 #[test]
 fn the_younger_of_two_on_one_target_never_writes() {
     let problem = Problem::TargetConflict { name: "hpcs".into(), winner: "older".into() };
-    let rival = |scene: Scene| scene.with(|it| it.winner = Some("older".into()));
+    let none = || rival(Scene::settled()).with(|it| it.target = Seen::Absent);
+    let older = || Controller { uid: "uid-0".into(), name: "IamToken/older".into() };
     for (name, scene) in [
-        ("its own token", rival(Scene::settled())),
-        ("no target", rival(Scene::settled()).with(|it| it.target = Seen::Absent)),
-        ("nothing known", rival(Scene::settled()).with(|it| it.target = Seen::Unknown)),
-        ("a changed target", rival(Scene::settled()).drifted()),
-        ("a request", rival(Scene::settled()).with(|it| it.requested = Some("now".into()))),
-        ("no source", rival(Scene::settled()).with(|it| it.source = Seen::Absent)),
-        ("trouble", rival(Scene::settled()).with(|it| it.fail(Work::Refresh(Why::Due), unreachable(), 0))),
+        ("no target", none()),
+        ("the older's target", rival(Scene::settled()).with(|it| it.facts().controller = Some(older()))),
+        (
+            "a namesake's target",
+            rival(Scene::settled()).with(|it| {
+                it.facts().controller = None;
+                it.record().owner.uid = "old-uid".into();
+            }),
+        ),
+        ("nothing noted", rival(Scene::settled()).with(|it| it.facts().record = None)),
+        ("told to adopt", none().spec(&json!({"target": {"adopt": true}}))),
+        ("a request", none().with(|it| it.requested = Some("now".into()))),
+        ("no source", none().with(|it| it.source = Seen::Absent)),
+        ("trouble", none().with(|it| it.fail(Work::Refresh(Why::Missing), unreachable(), 0))),
     ] {
         for second in [0, DUE, EXPIRED] {
             assert_eq!(scene.step(second), Step::Refuse(problem.clone()), "{name} at {second}");
         }
     }
+}
+
+#[test]
+fn an_older_one_that_comes_later_takes_no_target_from_the_one_that_holds_it() {
+    let held = rival(Scene::settled());
+    assert_eq!((held.step(0), held.step(DUE), held.step(EXPIRED)), (Step::Rest, refresh(Why::Due), refresh(Why::Due)));
+    assert_eq!(held.drifted().step(0), Step::Work(Work::Rewrite));
+    let unknown = rival(Scene::settled()).with(|it| it.target = Seen::Unknown);
+    assert_eq!(unknown.step(0), Step::Work(Work::Look), "who holds it?");
 }
 
 #[test]
@@ -246,7 +268,7 @@ fn a_foreign_secret_is_taken_over_only_where_told_and_where_nobody_controls_it()
         for noted in [false, true] {
             let scene = Scene::settled().spec(&json!({"target": {"adopt": adopt}})).with(|it| {
                 it.facts().controller.clone_from(&controller);
-                let other = Owner { name: "other".into(), uid: "uid-2".into() };
+                let other = Owner { namespace: "payments".into(), name: "other".into(), uid: "uid-2".into() };
                 it.facts().record =
                     it.facts().record.take().filter(|_| noted).map(|old| Record { owner: other, ..old });
             });
@@ -304,7 +326,7 @@ fn a_token_that_cannot_be_recovered_is_fetched_anew() {
 #[test]
 fn what_an_admission_rule_keeps_changing_is_not_written_for_ever() {
     let changed = Scene::settled().drifted().with(|it| it.memory.written = Some(it.facts().mark.clone()));
-    assert_eq!(changed.step(0), Step::Rest);
+    assert_eq!(changed.step(0), Step::Refuse(Problem::TargetAltered { name: "hpcs".into() }));
     assert_eq!(changed.step(DUE), refresh(Why::Due));
 }
 

@@ -96,11 +96,13 @@ fn each_failure_is_met_as_it_deserves() {
     for kind in ALL {
         let expected = match kind {
             Kind::Unavailable(Some(after)) | Kind::Throttled(Some(after)) => Retry::After(after),
-            Kind::Unreachable(_) | Kind::Untrusted | Kind::Unavailable(None) | Kind::Throttled(None) => Retry::Soon,
-            Kind::Unusable(Flaw::ShorterLived | Flaw::NoAccount) => Retry::Slowly,
-            Kind::Unusable(_) => Retry::Soon,
             Kind::Rejected(Verdict::Locked) => Retry::NotWithin(Duration::from_mins(30)),
-            Kind::Rejected(_) | Kind::Redirected | Kind::RequestRejected | Kind::OtherAccount => Retry::Slowly,
+            Kind::Unusable(Flaw::ShorterLived | Flaw::NoAccount)
+            | Kind::Rejected(_)
+            | Kind::Redirected
+            | Kind::RequestRejected
+            | Kind::OtherAccount => Retry::Slowly,
+            _ => Retry::Soon,
         };
         assert_eq!(failure(kind).retry(), expected, "{kind:?}");
         assert_eq!(Problem::Iam(failure(kind)).retry(), expected, "{kind:?}");

@@ -13,7 +13,7 @@ fn plan(target: &Value) -> Plan {
 
 fn record(name: &str, uid: &str, shape: &str) -> Value {
     json!({
-        "owner": {"name": name, "uid": uid}, "refreshedAt": "2027-01-15T08:00:00Z", "lifetime": 3600, "jitter": 0,
+        "owner": {"namespace": "payments", "name": name, "uid": uid}, "refreshedAt": "2027-01-15T08:00:00Z", "lifetime": 3600, "jitter": 0,
         "source": {"uid": "s", "version": "1"}, "credential": "c", "token": "t", "ask": "a", "shape": shape,
     })
 }
@@ -24,7 +24,9 @@ fn seen(record: Option<&Value>, owner: Option<(&str, bool)>) -> Seen {
         json!([{"apiVersion": "iamtoken.dev/v1alpha1", "kind": "IamToken", "name": "it", "uid": uid, "controller": controller}])
     });
     let annotations = record.map(|record| json!({RECORD: record.to_string()}));
-    present(&json!({"uid": "t", "resourceVersion": "5", "annotations": annotations, "ownerReferences": owners}))
+    present(
+        &json!({"namespace": "payments", "uid": "t", "resourceVersion": "5", "annotations": annotations, "ownerReferences": owners}),
+    )
 }
 
 fn present(metadata: &Value) -> Seen {
@@ -48,6 +50,8 @@ fn what_is_not_known_or_not_there_is_nobodys() {
 fn ours_is_told_by_controller_then_by_record() {
     let (mine, namesake, other) = (record("hpcs", UID, ""), record("hpcs", "old-uid", ""), record("b", "uid-2", ""));
     let renamed = record("b", UID, "");
+    let mut copy = record("hpcs", "old-uid", "");
+    copy["owner"]["namespace"] = json!("elsewhere");
     let table = [
         ("our controller", None, Some((UID, true)), true),
         ("our controller, another's record", Some(&other), Some((UID, true)), true),
@@ -59,6 +63,7 @@ fn ours_is_told_by_controller_then_by_record() {
         ("another's controller, our record", Some(&mine), Some(("uid-2", true)), false),
         ("our deleted namesake's controller", Some(&namesake), Some(("old-uid", true)), false),
         ("no controller, another's record", Some(&other), None, false),
+        ("a copy from another namespace", Some(&copy), None, false),
         ("neither controller nor record", None, None, false),
         ("an owner of our uid that is no controller", None, Some((UID, false)), false),
     ];
@@ -85,10 +90,26 @@ fn only_a_secret_of_ours_has_a_record() {
 }
 
 #[test]
+fn a_target_is_held_by_the_one_that_wrote_it_last() {
+    let (mine, namesake) = (record("hpcs", UID, ""), record("hpcs", "old-uid", ""));
+    for (name, record, owner, expected) in [
+        ("ours", Some(&mine), Some((UID, true)), true),
+        ("ours, without a controller", Some(&mine), None, true),
+        ("a namesake's that was kept", Some(&namesake), None, false),
+        ("ours, last written by a namesake", Some(&namesake), Some((UID, true)), false),
+        ("nothing noted", None, Some((UID, true)), false),
+        ("taken away from us", Some(&mine), Some(("uid-2", true)), false),
+    ] {
+        assert_eq!(Standing::of(&seen(record, owner), "hpcs", UID).is_held_by(UID), expected, "{name}");
+    }
+    assert!(!Standing::Absent.is_held_by(UID) && !Standing::Unknown.is_held_by(UID));
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_none_and_the_controller_still_counts() {
     let owners = json!([{"apiVersion": "v1", "kind": "IamToken", "name": "hpcs", "uid": UID, "controller": true}]);
     let broken = present(&json!({
-        "uid": "t", "resourceVersion": "5", "annotations": {RECORD: "{"}, "ownerReferences": owners,
+        "namespace": "payments", "uid": "t", "resourceVersion": "5", "annotations": {RECORD: "{"}, "ownerReferences": owners,
     }));
     assert!(is_ours(&broken));
     assert_eq!(Standing::of(&broken, "hpcs", UID).record(), None);
@@ -117,6 +138,7 @@ fn applied(plan: &Plan, shape: &str, change: impl FnOnce(&mut Value)) -> Facts {
     }
     change(&mut fields);
     let metadata = json!({
+        "namespace": "payments",
         "uid": "t",
         "resourceVersion": "5",
         "annotations": {RECORD: record("hpcs", UID, shape).to_string()},

@@ -65,35 +65,46 @@ fn everything_given_is_taken() {
 
 #[test]
 fn what_the_crd_should_have_refused_is_refused_here() {
-    let field =
-        |field| move |problem: &Problem| matches!(problem, Problem::InvalidField { field: f, .. } if *f == field);
-    let unsupported =
-        |field| move |problem: &Problem| matches!(problem, Problem::CredentialUnsupported { field: f } if *f == field);
-    type Check = Box<dyn Fn(&Problem) -> bool>;
-    let table: Vec<(Value, Check)> = vec![
-        (json!({"apiKeySecretRef": null}), Box::new(field("spec"))),
-        (json!({"serviceAccountRef": {"name": "sa"}}), Box::new(field("spec"))),
-        (json!({"credentialRef": {"name": "c"}}), Box::new(field("spec"))),
-        (
-            json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": "sa"}, "trustedProfile": {"id": "p"}}),
-            Box::new(unsupported("spec.serviceAccountRef")),
-        ),
-        (json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}}), Box::new(unsupported("spec.credentialRef"))),
-        (json!({"trustedProfile": {"id": "p"}}), Box::new(unsupported("spec.trustedProfile"))),
-        (json!({"renewBefore": "51%"}), Box::new(field("spec.renewBefore"))),
-        (json!({"renewBefore": "soon"}), Box::new(field("spec.renewBefore"))),
-        (json!({"target": {"name": "key"}}), Box::new(field("spec.target.name"))),
-        (json!({"target": {"data": []}}), Box::new(field("spec.target.data"))),
-        (
-            json!({"target": {"data": [{"key": "t", "format": "Json"}, {"key": "t", "format": "Bearer"}]}}),
-            Box::new(field("spec.target.data")),
-        ),
-    ];
-    for (changes, is_expected) in table {
+    let data = |entries: Value| json!({"target": {"data": entries}});
+    for (changes, expected) in [
+        (json!({"apiKeySecretRef": null}), "spec"),
+        (json!({"serviceAccountRef": {"name": "sa"}}), "spec"),
+        (json!({"credentialRef": {"name": "c"}}), "spec"),
+        (json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": "sa"}, "credentialRef": {"name": "c"}}), "spec"),
+        (json!({"renewBefore": "51%"}), "spec.renewBefore"),
+        (json!({"renewBefore": "soon"}), "spec.renewBefore"),
+        (json!({"renewBefore": ""}), "spec.renewBefore"),
+        (json!({"renewBefore": "-12m"}), "spec.renewBefore"),
+        (json!({"target": {"name": "key"}}), "spec.target.name"),
+        (data(json!([])), "spec.target.data"),
+        (data(json!([{"key": "t", "format": "Json"}, {"key": "t", "format": "Bearer"}])), "spec.target.data"),
+    ] {
         let problem = new("hpcs", &spec(&changes)).unwrap_err();
-        assert!(is_expected(&problem), "{changes}: {problem:?}");
+        assert!(matches!(problem, Problem::InvalidField { field, .. } if field == expected), "{changes}: {problem:?}");
     }
     assert!(new("key", &spec(&json!({}))).is_err(), "the target's default name is the source's");
+}
+
+#[test]
+fn a_credential_that_is_not_supported_is_named() {
+    for (changes, expected) in [
+        (
+            json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": "sa"}, "trustedProfile": {"id": "p"}}),
+            "spec.serviceAccountRef",
+        ),
+        (json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}}), "spec.credentialRef"),
+        (json!({"trustedProfile": {"id": "p"}}), "spec.trustedProfile"),
+    ] {
+        assert_eq!(new("hpcs", &spec(&changes)), Err(Problem::CredentialUnsupported { field: expected }), "{changes}");
+    }
+}
+
+#[test]
+fn a_renew_before_beyond_all_reason_is_refused_and_ends_nothing() {
+    for text in ["99999999999999999999h", "18446744073709551615s", "99999999999999999999%"] {
+        let problem = new("hpcs", &spec(&json!({"renewBefore": text})));
+        assert!(matches!(problem, Err(Problem::InvalidField { field: "spec.renewBefore", .. })), "{text}: {problem:?}");
+    }
 }
 
 #[test]

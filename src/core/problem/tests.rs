@@ -15,7 +15,7 @@ const API: [(ApiKind, Option<u16>); 9] = [
 ];
 
 fn api(kind: ApiKind, code: Option<u16>) -> Problem {
-    Problem::Api(ApiProblem { action: "write Secret the-secret".into(), kind, code })
+    Problem::Api(ApiProblem { action: "write Secret the-secret".into(), kind, code, fields: vec![] })
 }
 
 /// Each with the words that its message must hold.
@@ -89,6 +89,14 @@ fn every_problem_names_what_it_is_about_and_what_to_do() {
             assert!(!message.contains(wrong), "{wrong:?} is in {message:?}");
         }
     }
+}
+
+#[test]
+fn a_refusal_names_the_fields_that_it_is_about() {
+    let fields = ["metadata.labels", "type"].map(str::to_owned).to_vec();
+    let problem = ApiProblem { action: "write Secret s".into(), kind: ApiKind::Refused, code: Some(422), fields };
+    let message = Problem::Api(problem).message();
+    assert!(message.starts_with("Could not write Secret s because of metadata.labels, type (HTTP 422): "), "{message}");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 fn full() -> Value {
     json!({
-        "owner": {"name": "hpcs", "uid": "uid-1"},
+        "owner": {"namespace": "payments", "name": "hpcs", "uid": "uid-1"},
         "refreshedAt": "2027-01-15T08:00:00Z",
         "lifetime": 3600,
         "jitter": 65535,
@@ -44,7 +44,7 @@ fn what_is_not_known_takes_no_room() {
 fn fields_of_a_later_version_are_passed_over() {
     let mut value = full();
     value["later"] = json!({"deep": [1]});
-    value["owner"]["namespace"] = json!("ns");
+    value["owner"]["kind"] = json!("IamToken");
     value["source"]["kind"] = json!("Secret");
     assert_eq!(parse(&value), parse(&full()));
 }

@@ -16,7 +16,7 @@ fn plan(target: &Value) -> Plan {
 
 fn record(plan: &Plan, token: &str) -> Record {
     Record {
-        owner: RecordOwner { name: "hpcs".into(), uid: UID.into() },
+        owner: RecordOwner { namespace: "payments".into(), name: "hpcs".into(), uid: UID.into() },
         refreshed_at: Timestamp::from_second(1_800_000_000).unwrap(),
         lifetime: 1200,
         jitter: 9,
@@ -32,8 +32,8 @@ fn record(plan: &Plan, token: &str) -> Record {
 }
 
 fn rendered(target: &Value, expect: &Expect) -> Secret {
-    let (owner, plan) = (Owner { namespace: "payments".into(), name: "hpcs".into(), uid: UID.into() }, plan(target));
-    secret(&owner, &plan, &record(&plan, TOKEN), &SecretString::from(TOKEN), expect)
+    let plan = plan(target);
+    secret(&plan, &record(&plan, TOKEN), &SecretString::from(TOKEN), expect)
 }
 
 fn exactly() -> Expect {

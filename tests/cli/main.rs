@@ -1,0 +1,8 @@
+//! The commands, as their users call them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+mod command;
+mod help;
+mod run;
+mod token_errors;
+mod token_output;
