@@ -38,7 +38,7 @@ pub(super) struct Job<'a> {
 pub(super) enum Outcome {
     /// It is done, and perhaps worth an event.
     Done(Option<Note>),
-    /// IAM has not answered yet; the exchange goes on, and the next ask joins it.
+    /// IAM has not answered yet, or is not asked yet; look again in a moment.
     Pending,
     /// The target was not as it was thought to be. Nothing was written; look again.
     Lost,
@@ -67,10 +67,11 @@ impl Job<'_> {
 
     /// Reads the key, exchanges it, writes the target.
     async fn refresh(&self, why: Why, remembered: &mut Remembered) -> Result<Outcome, Outcome> {
+        let want = self.want(None);
         if let Some(id) = remembered.ask_id(self.plan, self.observed.source)
-            && let Some(refused) = self.context.sharing.cooling(id, self.want(None))
+            && let Some(refused) = self.context.sharing.cooling(id, want)
         {
-            return Err(Outcome::Failed(of_refusal(refused)));
+            return Err(of_refusal(refused, want));
         }
         let credential = source::read(&self.context.client, &self.key.namespace, &self.plan.source)
             .await
@@ -118,7 +119,7 @@ impl Job<'_> {
         };
         let want = self.want(same);
         match self.context.sharing.ask(ask, want).await {
-            Answer::Refused(refused) => Err(Outcome::Failed(of_refusal(refused))),
+            Answer::Refused(refused) => Err(of_refusal(refused, want)),
             Answer::Pending => Err(Outcome::Pending),
             Answer::Granted(grant) if !want.is_outlived_by(&grant) => Err(refused(Kind::Unusable(Flaw::ShorterLived))),
             Answer::Granted(grant) => Ok(grant),
@@ -189,7 +190,7 @@ impl Job<'_> {
             newer_than: same.map(|record| record.refreshed_at),
             outlives: same.and(expires_at),
             expires_at,
-            insist: self.observed.is_insisted(),
+            insisted_since: self.observed.insisted_since(),
             patience: left.map_or(PATIENCE, |left| left.min(PATIENCE)),
         }
     }
@@ -232,11 +233,15 @@ impl Job<'_> {
     }
 }
 
-fn of_refusal(refused: Refused) -> Failed {
-    Failed {
+/// A failure from before a person asked is no answer to them: their own try follows in a moment.
+fn of_refusal(refused: Refused, want: Want) -> Outcome {
+    if refused.yields_to(want) {
+        return Outcome::Pending;
+    }
+    Outcome::Failed(Failed {
         problem: Problem::Iam(refused.failure),
         at: refused.failed_at,
         attempts: Some(refused.attempts),
         jitter: refused.jitter,
-    }
+    })
 }

@@ -127,13 +127,15 @@ impl Look<'_> {
 
     async fn step(&mut self, token: &Listed, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {
         let known = self.known(plan);
+        let (now, requested) = (self.context.now(), token.annotations().get(REFRESH_REQUESTED).map(String::as_str));
+        self.remembered.memory.note_request(requested, now);
         let (memory, uid) = (self.remembered.memory.clone(), self.remembered.uid.clone());
         let last_target = before.target.as_ref().filter(|_| !self.moved);
         let observed = Observed {
             name: &self.key.name,
             uid: &uid,
             generation: token.metadata.generation.unwrap_or_default(),
-            requested: token.annotations().get(REFRESH_REQUESTED).map(String::as_str),
+            requested,
             winner: known.winner.as_deref(),
             last_target: last_target.map(|target| target.name.as_str()),
             source: &known.source,
@@ -141,7 +143,7 @@ impl Look<'_> {
             memory: &memory,
             shared: self.at_hand(plan, &known.source),
         };
-        let scene = Scene { plan, observed, before, now: self.context.now() };
+        let scene = Scene { plan, observed, before, now };
         ControlFlow::Break(match decide(plan, &observed, scene.now) {
             Step::Work(work) if self.is_admitted(&scene) => match self.work(work, &scene).await {
                 Progress::Made => return ControlFlow::Continue(()),
@@ -191,7 +193,8 @@ impl Look<'_> {
     /// Others go first. The status is left as it is, but for a token that expires meanwhile.
     async fn stand_in_line(&mut self, scene: &Scene<'_>) -> Action {
         let trouble = scene.observed.memory.trouble.as_ref().map(|trouble| &trouble.problem);
-        let expired = status::was_ready(scene.before) && !status::is_ready(&situation(scene, trouble), scene.now);
+        let expired =
+            status::was_ready(scene.before) && !status::is_ready(scene.before, &situation(scene, trouble), scene.now);
         if expired {
             return self.settle(scene, trouble, None).await;
         }
@@ -214,6 +217,7 @@ impl Look<'_> {
             generation: token.metadata.generation.unwrap_or_default(),
             target: matches!(standing, Standing::Ours(_)).then_some(target.as_str()),
             record: standing.record(),
+            unknown: standing == Standing::Unknown,
             intact: true,
             renew_before: RenewBefore::default(),
             suspended: false,
@@ -287,6 +291,7 @@ fn situation<'a>(scene: &Scene<'a>, problem: Option<&'a Problem>) -> Situation<'
         generation: observed.generation,
         target: target.filter(|name| observed.last_target.is_none_or(|last| last == *name) || plan.target.retain),
         record,
+        unknown: *observed.target == Seen::Unknown,
         intact,
         renew_before: plan.renew_before,
         suspended: plan.suspend,

@@ -44,6 +44,8 @@ pub struct Memory {
     pub same_key: Option<SourceMark>,
     /// A state of the target that no token can be recovered from.
     pub unrecoverable: Option<SourceMark>,
+    /// The last value of the annotation that asks for a refresh, and when it was first seen.
+    pub request: Option<(String, Timestamp)>,
     /// The target as our own last write left it. Where that is not as planned, some admission rule changes what we
     /// write, and writing it again would go on for ever.
     pub written: Option<SourceMark>,
@@ -157,11 +159,11 @@ impl<'a> Observed<'a> {
         }
     }
 
-    /// Whether a person has asked for a refresh since the last failed try.
+    /// Since when a person has been asking for a refresh that was not done yet.
     #[must_use]
-    pub fn is_insisted(&self) -> bool {
-        let tried = self.memory.trouble.as_ref().and_then(|trouble| trouble.inputs.requested.as_deref());
-        self.is_requested() && tried != self.requested
+    pub fn insisted_since(&self) -> Option<Timestamp> {
+        let (_, since) = self.memory.request.as_ref().filter(|(value, _)| Some(value.as_str()) == self.requested)?;
+        Some(*since).filter(|_| self.is_requested())
     }
 
     fn is_requested(&self) -> bool {
@@ -173,6 +175,13 @@ impl<'a> Observed<'a> {
 // === impl Memory, Trouble ===
 
 impl Memory {
+    /// The annotation that asks for a refresh has this value.
+    pub fn note_request(&mut self, requested: Option<&str>, now: Timestamp) {
+        if self.request.as_ref().map(|(value, _)| value.as_str()) != requested {
+            self.request = requested.map(|value| (value.to_owned(), now));
+        }
+    }
+
     /// A try has failed.
     pub fn failed(&mut self, failed: Failed, work: Work, inputs: Inputs) {
         let slot = if matches!(work, Work::Refresh(_)) { &mut self.trouble } else { &mut self.hitch };

@@ -7,7 +7,9 @@ use super::failure::REQUEST_ID;
 use super::problem::Problem;
 use super::record::Record;
 use super::schedule::{RenewBefore, whole_seconds};
-use crate::api::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Reason, TargetStatus};
+use crate::api::{
+    CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Identity, Reason, TargetStatus,
+};
 
 /// A difference of clocks that users are told of, in seconds.
 const SKEW_WORTH_A_WORD: i64 = 30;
@@ -21,6 +23,8 @@ pub struct Situation<'a> {
     pub target: Option<&'a str>,
     /// What is noted on the target, where it is ours.
     pub record: Option<&'a Record>,
+    /// Nothing is known of the target now: what the status before says of the token is still true.
+    pub unknown: bool,
     /// Whether the target's data is as it was written.
     pub intact: bool,
     /// When to refresh.
@@ -42,31 +46,66 @@ pub struct Note {
     pub text: String,
 }
 
+/// What the target holds, as far as a status tells it.
+struct Held {
+    expires_at: Timestamp,
+    refresh_at: Option<Timestamp>,
+    refreshed_at: Option<Timestamp>,
+    identity: Option<Identity>,
+    answered: Option<String>,
+    skew: i64,
+}
+
+impl Held {
+    fn now(before: &IamTokenStatus, s: &Situation<'_>) -> Option<Self> {
+        if s.unknown { Self::before(before) } else { s.record.map(|record| Self::noted(record, s)) }
+    }
+
+    fn noted(record: &Record, s: &Situation<'_>) -> Self {
+        let life = record.life();
+        Self {
+            expires_at: life.expires_at(),
+            refresh_at: (!s.suspended).then(|| whole_seconds(life.refresh_at(s.renew_before, record.jitter))),
+            refreshed_at: Some(record.refreshed_at),
+            identity: record.identity.clone(),
+            answered: record.refresh_requested.clone(),
+            skew: record.skew,
+        }
+    }
+
+    fn before(status: &IamTokenStatus) -> Option<Self> {
+        Some(Self {
+            expires_at: status.expires_at.as_ref()?.0,
+            refresh_at: status.refresh_at.as_ref().map(|at| at.0),
+            refreshed_at: status.refreshed_at.as_ref().map(|at| at.0),
+            identity: status.identity.clone(),
+            answered: status.last_handled_refresh.clone(),
+            skew: 0,
+        })
+    }
+}
+
 /// The status that says so, given the one before.
 #[must_use]
 pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTokenStatus {
-    let life = s.record.map(Record::life);
+    let held = Held::now(before, s);
+    let answered = held.as_ref().map_or_else(|| before.last_handled_refresh.clone(), |held| held.answered.clone());
     let mut status = IamTokenStatus {
         observed_generation: Some(s.generation),
         conditions: vec![],
-        expires_at: life.map(|life| Time(life.expires_at())),
-        refresh_at: s
-            .record
-            .filter(|_| !s.suspended)
-            .map(|record| Time(whole_seconds(record.life().refresh_at(s.renew_before, record.jitter)))),
-        refreshed_at: s.record.map(|record| Time(record.refreshed_at)),
-        identity: s.record.and_then(|record| record.identity.clone()),
-        last_handled_refresh: match s.record {
-            Some(record) => record.refresh_requested.clone(),
-            None => before.last_handled_refresh.clone(),
-        },
+        expires_at: held.as_ref().map(|held| Time(held.expires_at)),
+        refresh_at: held.as_ref().and_then(|held| held.refresh_at).map(Time),
+        refreshed_at: held.as_ref().and_then(|held| held.refreshed_at).map(Time),
+        identity: held.as_ref().and_then(|held| held.identity.clone()),
+        last_handled_refresh: answered,
         target: s.target.map(|name| TargetStatus { name: name.to_owned() }).or_else(|| before.target.clone()),
     };
     let mut put = |type_, truth, reason: Reason, message| {
         let new = condition(before, s.generation, type_, truth, reason, message, now);
         status.conditions.push(new);
     };
-    let (ready, reason, message) = readiness(s, now);
+    let ready = is_ready(before, s, now);
+    let (reason, message) = readiness(held.as_ref(), ready, s);
     put(CONDITION_READY, ready, reason, message);
     if let Some(problem) = s.problem.filter(|_| !s.suspended) {
         put(condition_of(problem), true, problem.reason(), problem.message());
@@ -78,8 +117,9 @@ pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTo
 
 /// Whether the target holds a token that is valid now.
 #[must_use]
-pub fn is_ready(s: &Situation<'_>, now: Timestamp) -> bool {
-    s.intact && s.record.is_some_and(|record| now < record.life().expires_at())
+pub fn is_ready(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> bool {
+    let intact = if s.unknown { was_ready(before) } else { s.intact };
+    intact && Held::now(before, s).is_some_and(|held| now < held.expires_at)
 }
 
 /// Whether the status says so.
@@ -88,31 +128,29 @@ pub fn was_ready(before: &IamTokenStatus) -> bool {
     before.conditions.iter().any(|condition| condition.type_ == CONDITION_READY && condition.status == "True")
 }
 
-fn readiness(s: &Situation<'_>, now: Timestamp) -> (bool, Reason, String) {
-    let expires = s.record.map(|record| record.life().expires_at().to_string()).unwrap_or_default();
-    let ready = is_ready(s, now);
-    let message = match (s.record, ready, s.suspended, s.problem) {
-        (_, true, true, _) => format!("Suspended: the token is valid until {expires} and is not refreshed."),
-        (_, false, true, _) => "Suspended: there is no valid token. Set spec.suspend to false.".into(),
-        (_, true, false, Some(problem)) => {
-            format!("The token is valid until {expires}, but all is not well: see {}.", condition_of(problem))
+fn readiness(held: Option<&Held>, ready: bool, s: &Situation<'_>) -> (Reason, String) {
+    let expires = held.map(|held| held.expires_at.to_string()).unwrap_or_default();
+    match (ready, s.suspended, s.problem) {
+        (true, true, _) => {
+            (Reason::Suspended, format!("Suspended: the token is valid until {expires} and is not refreshed."))
         }
-        (Some(record), true, false, None) => format!("The token is valid until {expires}.{}", skew(record)),
-        (None, true, false, None) => String::new(),
-        (Some(_), false, false, Some(problem)) if s.intact => {
-            format!("The token expired at {expires}. {}", problem.message())
+        (false, true, _) => {
+            (Reason::Suspended, "Suspended: there is no valid token. Set spec.suspend to false.".into())
         }
-        (_, false, false, Some(problem)) => problem.message(),
-        (_, false, false, None) => "A token is being fetched.".into(),
-    };
-    let reason = match (ready, s.suspended, s.problem) {
-        (_, true, _) => Reason::Suspended,
-        (true, _, None) => Reason::TokenValid,
-        (true, _, Some(_)) => Reason::RefreshFailing,
-        (false, _, Some(problem)) => problem.reason(),
-        (false, _, None) => Reason::Refreshing,
-    };
-    (ready, reason, message)
+        (true, false, Some(problem)) => {
+            let problem = problem.message();
+            (Reason::RefreshFailing, format!("The token is valid until {expires}, but all is not well. {problem}"))
+        }
+        (true, false, None) => {
+            let skew = held.map(skew).unwrap_or_default();
+            (Reason::TokenValid, format!("The token is valid until {expires}.{skew}"))
+        }
+        (false, false, Some(problem)) if s.intact && held.is_some() => {
+            (problem.reason(), format!("The token expired at {expires}. {}", problem.message()))
+        }
+        (false, false, Some(problem)) => (problem.reason(), problem.message()),
+        (false, false, None) => (Reason::Refreshing, "A token is being fetched.".into()),
+    }
 }
 
 /// The condition that tells of it.
@@ -120,8 +158,8 @@ fn condition_of(problem: &Problem) -> &'static str {
     if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING }
 }
 
-fn skew(record: &Record) -> String {
-    match record.skew {
+fn skew(held: &Held) -> String {
+    match held.skew {
         s if s > SKEW_WORTH_A_WORD => format!(" IAM's clock is {s} s ahead of the operator's: check the nodes' time."),
         s if s < -SKEW_WORTH_A_WORD => {
             format!(" IAM's clock is {} s behind the operator's: check the nodes' time.", s.unsigned_abs())

@@ -74,11 +74,12 @@ impl View {
         if self.claims.get(key) == Some(&claim) {
             return vec![];
         }
-        let mut wake = self.remove(key);
+        // First the new names, then the old ones go: what is known of a Secret that it still names is kept.
         for name in claim.names() {
             let known = self.secrets.entry(key.sibling(name)).or_default();
             known.users.push(key.name.clone());
         }
+        let mut wake = self.remove(key);
         wake.extend(self.rivals(key, &claim.target));
         self.claims.insert(key.clone(), claim);
         wake
@@ -90,7 +91,9 @@ impl View {
         for name in claim.names() {
             let secret = key.sibling(name);
             let Some(known) = self.secrets.get_mut(&secret) else { continue };
-            known.users.retain(|user| *user != key.name);
+            if let Some(place) = known.users.iter().position(|user| *user == key.name) {
+                known.users.remove(place);
+            }
             if known.users.is_empty() {
                 self.secrets.remove(&secret);
             }
@@ -274,6 +277,17 @@ mod tests {
         assert_eq!(view.winner(&key("old")), None);
         assert_eq!(view.remove(&key("old")), [key("new")]);
         assert_eq!(view.winner(&key("new")), None);
+    }
+
+    #[test]
+    fn a_changed_claim_keeps_what_is_known() {
+        let mut view = View::default();
+        view.put(&key("a"), claim(1, "s", "t"));
+        view.present(&key("t"), || Some(facts("5")));
+        view.put(&key("a"), claim(1, "s2", "t"));
+        assert!(view.seen(&key("t")).facts().is_some());
+        assert_eq!(view.seen(&key("s2")), Seen::Unknown);
+        assert!(!view.secrets.contains_key(&key("s")));
     }
 
     #[test]

@@ -75,8 +75,9 @@ pub struct Want {
     pub outlives: Option<Timestamp>,
     /// When the token that is in place dies.
     pub expires_at: Option<Timestamp>,
-    /// A person asks: nothing but a throttled credential, or a time that IAM named, makes it too early for a try.
-    pub insist: bool,
+    /// Since when a person has been asking: a failure from before does not make it too early for a try, unless IAM
+    /// throttles or has named a time.
+    pub insisted_since: Option<Timestamp>,
     /// How long to wait for an answer.
     pub patience: Duration,
 }
@@ -230,11 +231,18 @@ impl Want {
 
 // === impl Refused ===
 impl Refused {
+    /// Whether it is from before a person asked, and nothing that they must wait out.
+    #[must_use]
+    pub fn yields_to(&self, want: Want) -> bool {
+        let throttled = matches!(self.failure.kind, Kind::Throttled(_));
+        let named = matches!(self.failure.retry(), Retry::After(_));
+        !throttled && !named && want.insisted_since.is_some_and(|since| self.failed_at < since)
+    }
+
     /// Whether it is too early for another try.
     fn holds(&self, want: Want, now: Timestamp) -> bool {
         let retry = self.failure.retry();
-        let throttled = matches!(self.failure.kind, Kind::Throttled(_)) || matches!(retry, Retry::After(_));
-        if want.insist && !throttled && since(now, self.failed_at) >= INSISTENCE {
+        if self.yields_to(want) && since(now, self.failed_at) >= INSISTENCE {
             return false;
         }
         let next = retry_at(retry, self.attempts, self.failed_at, want.expires_at, self.jitter);

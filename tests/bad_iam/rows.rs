@@ -168,7 +168,7 @@ fn rejected_with_another_action() -> Vec<Row> {
 
 fn request_rejected() -> Vec<Row> {
     const ACTION: &str = "Check spec.endpoint";
-    let code = |code: &str, status| Row::code(code, status, "RequestRejected", &[ACTION, "with the request id"]);
+    let code = |code: &str, status| Row::code(code, status, "RequestRejected", &[ACTION, "report this to IBM"]);
     let bare = |status: u16| {
         let shown = format!("(HTTP {status})");
         Row::lasting(&format!("bare-{status}"), Fault::status(status), "RequestRejected", &[&shown, ACTION])
@@ -246,7 +246,7 @@ fn broken() -> Vec<Row> {
 
 fn of_another_account() -> Vec<Row> {
     let other = Fault::account("fa4e0000000000000000000000000bad");
-    let says = ["the token is of another account than spec.accountId", "Use a key of that account"];
+    let says = ["the token is of another account than asked for", "Use a key of that account"];
     let opaque = Fault::field("access_token", "FAKE-opaque");
     vec![
         Row::lasting("other-account", other, "AccountMismatch", &says),

@@ -109,7 +109,7 @@ async fn a_new_type_needs_a_new_secret() {
     let data = world.ready("hpcs").await;
     let uid = secret(&world, "hpcs").await.metadata.uid;
     world.change_spec("hpcs", &json!({"target": {"type": "example.com/token"}})).await;
-    let words = ["Secret hpcs", "another type", "Delete it", "spec.target.type"];
+    let words = ["Secret hpcs", "another type", "Delete the Secret", "spec.target.type"];
     stalled_but_ready(&world, "hpcs", "TargetTypeMismatch", &words, ("hpcs", &data)).await;
     calm(&world).await;
     world.delete_secret("hpcs").await;

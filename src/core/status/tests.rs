@@ -38,6 +38,7 @@ fn record(second: i64) -> Record {
 
 fn of<'a>(record: Option<&'a Record>, problem: Option<&'a Problem>) -> Situation<'a> {
     Situation {
+        unknown: false,
         generation: GENERATION,
         target: record.map(|_| "hpcs"),
         record,
@@ -148,7 +149,7 @@ fn messages_say_until_when_and_what_is_wrong() {
             "failing",
             of(some, Some(&passes)),
             DUE,
-            format!("The token is valid until {EXPIRES}, but all is not well: see Reconciling."),
+            format!("The token is valid until {EXPIRES}, but all is not well. {}", passes.message()),
         ),
         ("expired", of(some, Some(&person)), EXPIRED, format!("The token expired at {EXPIRES}. {}", person.message())),
         ("never a token", of(none, Some(&person)), 0, person.message()),
@@ -168,7 +169,10 @@ fn ready_turns_false_at_the_very_second_of_expiry() {
         assert_eq!(ready(&fresh(&s, EXPIRED - 1)).status, "True");
         assert_eq!(ready(&fresh(&s, EXPIRED)).status, "False");
         let just_before = Timestamp::from_nanosecond(at(EXPIRED).as_nanosecond() - 1).unwrap();
-        assert!(is_ready(&s, just_before) && !is_ready(&s, at(EXPIRED)));
+        assert!(
+            is_ready(&IamTokenStatus::default(), &s, just_before)
+                && !is_ready(&IamTokenStatus::default(), &s, at(EXPIRED))
+        );
         assert!(was_ready(&fresh(&s, EXPIRED - 1)) && !was_ready(&fresh(&s, EXPIRED)));
     }
     assert!(!was_ready(&IamTokenStatus::default()));
@@ -349,7 +353,7 @@ fn the_rules_of_kstatus_hold_in_every_situation() {
                     assert!(Reason::ALL.iter().any(|reason| reason.as_str() == condition.reason), "{of}");
                     assert!(!condition.message.is_empty() && condition.message.len() <= 32_768, "{of}");
                 }
-                assert_eq!(ready(&status).status == "True", is_ready(&s, at(second)));
+                assert_eq!(ready(&status).status == "True", is_ready(&IamTokenStatus::default(), &s, at(second)));
                 assert_eq!(next(&status, &s, at(second)), status, "saying it twice changes nothing");
                 assert_eq!(next(&status, &s, at(second)), next(&next(&status, &s, at(second)), &s, at(second)));
             }
@@ -364,4 +368,22 @@ fn a_generation_is_always_the_one_observed() {
     let after = next(&before, &Situation { generation: 9, ..of(Some(&token), Some(&problem)) }, at(DUE + 1));
     assert_eq!(after.observed_generation, Some(9));
     assert!(after.conditions.iter().all(|condition| condition.observed_generation == Some(9)));
+}
+
+#[test]
+fn what_was_known_of_a_target_stays_true_while_it_cannot_be_looked_at() {
+    let record = record(0);
+    let known = fresh(&of(Some(&record), None), 0);
+    let problem = Problem::Api(ApiProblem {
+        action: "look at Secret hpcs".into(),
+        kind: ApiKind::Unavailable,
+        code: None,
+        fields: vec![],
+    });
+    let blind = Situation { unknown: true, intact: false, target: None, ..of(None, Some(&problem)) };
+    let status = next(&known, &blind, at(1));
+    assert_eq!((ready(&status).status.as_str(), ready(&status).reason.as_str()), ("True", "RefreshFailing"));
+    assert_eq!((&status.expires_at, &status.identity), (&known.expires_at, &known.identity));
+    assert_eq!(ready(&next(&status, &blind, at(EXPIRED))).status, "False");
+    assert_eq!(ready(&next(&IamTokenStatus::default(), &blind, at(1))).status, "False");
 }

@@ -90,8 +90,13 @@ fn usual() -> Ask {
     ask("https://iam.cloud.ibm.com", "FAKE-key", None)
 }
 
-const WANT: Want =
-    Want { newer_than: None, outlives: None, expires_at: None, insist: false, patience: Duration::from_secs(10) };
+const WANT: Want = Want {
+    newer_than: None,
+    outlives: None,
+    expires_at: None,
+    insisted_since: None,
+    patience: Duration::from_secs(10),
+};
 
 #[track_caller]
 fn granted(outcome: Outcome) -> String {
@@ -127,7 +132,7 @@ async fn who_asks_while_it_runs_waits_for_it_whatever_is_wanted() {
         async move { sharing.ask(usual(), WANT).await }
     });
     sleep(SECOND * 3).await;
-    let late = Want { newer_than: Some(iam.now()), insist: true, ..WANT };
+    let late = Want { newer_than: Some(iam.now()), insisted_since: Some(Timestamp::MAX), ..WANT };
     assert_eq!(granted(sharing.ask(usual(), late).await), "FAKE-token-1");
     assert_eq!(granted(first.await.unwrap()), "FAKE-token-1");
     assert_eq!(iam.asked(), 1);
@@ -250,7 +255,7 @@ async fn a_person_who_insists_breaks_through_after_a_moment_but_not_through_thro
         let (sharing, iam) = begin(SECOND, [Next::Fails(kind)]);
         refused(sharing.ask(usual(), WANT).await);
         tokio::time::sleep(SECOND * seconds).await;
-        let insists = Want { insist: true, ..WANT };
+        let insists = Want { insisted_since: Some(Timestamp::MAX), ..WANT };
         assert_eq!(sharing.cooling(usual().id(), insists).is_none(), breaks, "{kind:?}");
         match sharing.ask(usual(), insists).await {
             Outcome::Granted(_) if breaks => assert_eq!(iam.asked(), 2),
@@ -337,7 +342,14 @@ async fn all_who_follow_are_told_of_each_token_and_of_no_failure() {
     let (one, two, elsewhere) = (key("a", "one"), key("b", "two"), key("a", "elsewhere"));
     let other = ask("https://iam.cloud.ibm.com", "FAKE-other", None);
     let mut told = async |asked: &Ask| {
-        drop(sharing.ask(asked.clone(), Want { insist: true, newer_than: Some(Timestamp::MAX), ..WANT }).await);
+        drop(
+            sharing
+                .ask(
+                    asked.clone(),
+                    Want { insisted_since: Some(Timestamp::MAX), newer_than: Some(Timestamp::MAX), ..WANT },
+                )
+                .await,
+        );
         sleep(SECOND * 10).await;
         std::iter::from_fn(|| calls.try_recv().ok()).map(|key| key.to_string()).collect::<Vec<_>>()
     };

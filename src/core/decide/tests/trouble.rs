@@ -133,17 +133,20 @@ fn a_failing_removal_of_another_secret_does_not_let_the_token_expire() {
 }
 
 #[test]
-fn a_request_is_insisted_upon_until_it_was_tried() {
-    let requested = |scene: Scene| scene.with(|it| it.requested = Some("now".into()));
-    assert!(!failing(unreachable()).observed().is_insisted(), "nobody asked");
-    let asked = requested(failing(unreachable()));
-    assert!(asked.observed().is_insisted());
-    assert!(requested(Scene::settled()).observed().is_insisted());
-    let tried = asked.with(|it| it.fail(Work::Refresh(Why::Requested), unreachable(), DUE));
-    assert!(!tried.observed().is_insisted());
-    assert!(tried.with(|it| it.requested = Some("again".into())).observed().is_insisted());
-    let answered = requested(Scene::settled()).with(|it| it.record().refresh_requested = Some("now".into()));
-    assert!(!answered.observed().is_insisted());
+fn a_request_is_insisted_upon_from_when_it_was_first_seen_until_it_is_answered() {
+    let seen = |scene: Scene, value: &str, second| {
+        scene.with(|it| {
+            it.requested = Some(value.into());
+            it.memory.note_request(Some(value), at(second));
+        })
+    };
+    assert_eq!(failing(unreachable()).observed().insisted_since(), None, "nobody asked");
+    let asked = seen(seen(failing(unreachable()), "now", 5), "now", 9);
+    assert_eq!(asked.observed().insisted_since(), Some(at(5)));
+    let again = seen(asked.clone(), "again", 9);
+    assert_eq!(again.observed().insisted_since(), Some(at(9)));
+    let answered = asked.with(|it| it.record().refresh_requested = Some("now".into()));
+    assert_eq!(answered.observed().insisted_since(), None);
 }
 
 #[test]
