@@ -53,7 +53,7 @@ reasons! {
     TargetExists,
     /// An older IamToken has the same target.
     TargetConflict,
-    /// An admission rule changes the target as it is written.
+    /// Somebody else changes the target as it is written, or again and again.
     TargetAltered,
     /// The target is immutable.
     TargetImmutable,

@@ -107,7 +107,8 @@ impl Job<'_> {
         };
         remembered.memory.written = self.write(&record, &grant.token).await?;
         info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
-        Ok(Outcome::Done((why == Why::Missing && self.had_target()).then(|| self.repaired())))
+        let repair = why == Why::Missing && self.observed.had_target(self.plan);
+        Ok(Outcome::Done(repair.then(|| self.repaired(remembered))))
     }
 
     /// `same` is the record of the token in place, where that is of the same credential.
@@ -141,7 +142,7 @@ impl Job<'_> {
         let record = Record { owner: self.owner(), shape: self.plan.shape.clone(), ..record.clone() };
         remembered.memory.written = self.write(&record, &token).await?;
         info!(iamtoken = %self.key, target = name, drifted, "rewritten");
-        Ok(Outcome::Done(drifted.then(|| self.repaired())))
+        Ok(Outcome::Done(drifted.then(|| self.repaired(remembered))))
     }
 
     /// Removes the Secret that was the target before, if it is still ours.
@@ -204,13 +205,9 @@ impl Job<'_> {
         Outcome::Failed(Failed { problem, at: self.context.now(), attempts: None, jitter })
     }
 
-    /// Whether the target was there before, as the status says.
-    fn had_target(&self) -> bool {
-        self.observed.last_target == Some(&self.plan.target.name)
-    }
-
     /// One text for all repairs: events that differ in nothing else are counted as one.
-    fn repaired(&self) -> Note {
+    fn repaired(&self, remembered: &mut Remembered) -> Note {
+        remembered.memory.repairs.note(self.context.now());
         let name = &self.plan.target.name;
         let text = format!("Secret {name} was deleted or changed by somebody else and has been restored.");
         Note { warning: false, reason: Reason::TargetRepaired, text }

@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::observed::{Facts, Seen, Standing};
+use super::pace::Pace;
 use super::plan::Plan;
 use super::problem::Problem;
 use super::record::{Record, SourceMark};
@@ -46,6 +47,8 @@ pub struct Memory {
     pub unrecoverable: Option<SourceMark>,
     /// The last value of the annotation that asks for a refresh, and when it was first seen.
     pub request: Option<(String, Timestamp)>,
+    /// How often in a row the target was repaired.
+    pub repairs: Pace,
     /// The target as our own last write left it. Where that is not as planned, some admission rule changes what we
     /// write, and writing it again would go on for ever.
     pub written: Option<SourceMark>,
@@ -166,6 +169,20 @@ impl<'a> Observed<'a> {
         Some(*since).filter(|_| self.is_requested())
     }
 
+    /// Whether what is to be done for the target only undoes what somebody else did to it.
+    fn is_repair(&self, plan: &Plan, standing: &Standing<'_>) -> bool {
+        match standing.record() {
+            Some(record) => record.shape == plan.shape,
+            None => self.had_target(plan),
+        }
+    }
+
+    /// Whether the target was there before, as the status says.
+    #[must_use]
+    pub fn had_target(&self, plan: &Plan) -> bool {
+        self.last_target == Some(&plan.target.name)
+    }
+
     fn is_requested(&self) -> bool {
         let answered = self.standing().record().and_then(|record| record.refresh_requested.as_deref());
         self.requested.is_some() && self.requested != answered
@@ -237,14 +254,19 @@ pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
         let controller = controller.map(|controller| controller.name.clone());
         return Step::Refuse(Problem::TargetExists { name: target.name.clone(), controller });
     }
-    let refreshes = Blocked::by(o.memory.trouble.as_ref(), o, now);
-    let others = Blocked::by(o.memory.hitch.as_ref(), o, now);
+    let mut refreshes = Blocked::by(o.memory.trouble.as_ref(), o, now);
+    let mut others = Blocked::by(o.memory.hitch.as_ref(), o, now);
     if standing == Standing::Unknown {
         return others.map_or(Step::Work(Work::Look), Blocked::wait);
     }
     let no_source = *o.source == Seen::Absent;
     let refresh = refresh(plan, o, &standing, now).map(Work::Refresh);
     let rewrite = rewrite(plan, o, &standing, now);
+    if let Some(until) = o.memory.repairs.holds_until(now).filter(|_| o.is_repair(plan, &standing)) {
+        let fought = || Blocked { problem: Problem::TargetFought { name: target.name.clone() }, until: Some(until) };
+        refreshes = refreshes.or_else(|| (refresh == Some(Work::Refresh(Why::Missing))).then(fought));
+        others = others.or_else(|| rewrite.is_some().then(fought));
+    }
     match (refresh, refreshes) {
         (Some(work), None) if !no_source => return Step::Work(work),
         _ if rewrite.is_some() && others.is_none() => return Step::Work(Work::Rewrite),

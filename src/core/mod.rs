@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod failure;
 pub mod observed;
 pub mod ownership;
+pub mod pace;
 pub mod plan;
 pub mod problem;
 pub mod record;

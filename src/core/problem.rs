@@ -69,6 +69,11 @@ pub enum Problem {
         /// The Secret's name.
         name: String,
     },
+    /// Somebody changes or deletes the target again and again.
+    TargetFought {
+        /// The Secret's name.
+        name: String,
+    },
     /// A refused write, or one that did not come through.
     Api(ApiProblem),
     /// IAM gave no usable token.
@@ -124,7 +129,7 @@ impl Problem {
             Self::SourceInvalid { .. } => Reason::SourceInvalid,
             Self::TargetExists { .. } => Reason::TargetExists,
             Self::TargetConflict { .. } => Reason::TargetConflict,
-            Self::TargetAltered { .. } => Reason::TargetAltered,
+            Self::TargetAltered { .. } | Self::TargetFought { .. } => Reason::TargetAltered,
             Self::Api(problem) => problem.kind.reason(),
             Self::Iam(failure) => failure.reason(),
         }
@@ -191,6 +196,10 @@ impl Problem {
             Self::TargetAltered { name } => format!(
                 "Secret {name} is changed by somebody else in the very moment in which it is written. Look for an \
                  admission rule that changes Secrets, and exempt this one."
+            ),
+            Self::TargetFought { name } => format!(
+                "Secret {name} is changed or deleted by somebody else again and again, and is restored ever more slowly, \
+                 at least every 5 minutes. `kubectl get secret {name} --show-managed-fields -o yaml` names them."
             ),
             Self::Api(problem) => problem.message(),
             Self::Iam(failure) => failure.to_string(),

@@ -166,3 +166,25 @@ async fn a_restart_asks_and_writes_nothing() {
     world.delete_secret("hpcs").await;
     eventually("made anew by the new process", async || world.data("hpcs").await.ok_or(())).await;
 }
+
+#[tokio::test]
+async fn who_undoes_each_repair_is_told_and_answered_ever_more_slowly() {
+    let world = World::start().await;
+    let key = world.put_pair("hpcs").await;
+    world.ready("hpcs").await;
+    let mark = world.plane.audit_mark().await;
+    let theirs = json!({"metadata": {"labels": {"iamtoken.dev/managed": "no"}}});
+    for _ in 0..120 {
+        merge_secret(&world, "hpcs", theirs.clone()).await;
+        sleep(Duration::from_millis(50)).await;
+    }
+    world.condition("hpcs", "Stalled", "TargetAltered").await;
+    let ready = world.status("hpcs").await.conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!(ready.status, "True", "the token is as good as before");
+    let requests = world.plane.audit_since(mark).await;
+    let ours = requests.iter().filter(|event| event.user_agent.starts_with("iam-token-operator/"));
+    let repairs =
+        ours.filter(|event| event.namespace == world.namespace && event.verb == "patch" && event.resource == "secrets");
+    assert!((3..=12).contains(&repairs.clone().count()), "{} repairs", repairs.count());
+    assert_eq!(world.iam.calls_of(&key).len(), 1);
+}

@@ -382,3 +382,19 @@ fn the_expiry_that_others_are_told_of_is_that_of_a_token_of_ours() {
         assert_eq!(scene.observed().expires_at(), None);
     }
 }
+
+#[test]
+fn a_target_that_is_fought_over_is_restored_slowly_but_refreshed_and_reshaped_in_time() {
+    let fought = |scene: Scene| scene.with(|it| (0..12).for_each(|_| it.memory.repairs.note(at(0))));
+    let wait = Step::Wait(Problem::TargetFought { name: "hpcs".into() }, Some(at(16)));
+    let drifted = fought(Scene::settled().drifted());
+    assert_eq!(drifted.step(15), wait);
+    assert_eq!(drifted.step(16), Step::Work(Work::Rewrite));
+    let deleted = fought(Scene::settled().with(|it| it.target = Seen::Absent));
+    assert_eq!(deleted.step(15), wait);
+    assert_eq!(deleted.step(16), refresh(Why::Missing));
+    let due = fought(Scene::planned(plan(&json!({})), 20).drifted());
+    assert_eq!(due.step(10), refresh(Why::Due));
+    let reshaped = fought(Scene::settled()).spec(&json!({"target": {"labels": {"a": "b"}}}));
+    assert_eq!(reshaped.step(0), Step::Work(Work::Rewrite));
+}
