@@ -126,6 +126,10 @@ pub struct TrustedProfile {
         .message("each key of target.data may be given once"),
     validation = Rule::new("!has(self.labels) || self.labels.all(key, !key.startsWith('iamtoken.dev/'))")
         .message("labels under iamtoken.dev/ are the operator's own"),
+    validation = Rule::new("!has(self.labels) || self.labels.all(key, key.matches('^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$'))")
+        .message("a label's name has at most 63 letters, digits, '-', '_' and '.', and perhaps a domain and '/' before it"),
+    validation = Rule::new("!has(self.annotations) || self.annotations.all(key, key.matches('^([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$'))")
+        .message("an annotation's name has at most 63 letters, digits, '-', '_' and '.', and perhaps a domain and '/' before it"),
     validation = Rule::new("!has(self.annotations) || self.annotations.all(key, !key.startsWith('iamtoken.dev/'))")
         .message("annotations under iamtoken.dev/ are the operator's own"),
 )]
@@ -144,7 +148,10 @@ pub struct Target {
     pub type_: Option<String>,
     /// Labels of the Secret, beside those that others put there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), extend("maxProperties" = 64))]
+    #[schemars(
+        extend("maxProperties" = 64),
+        extend("additionalProperties" = {"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"})
+    )]
     pub labels: Option<BTreeMap<String, String>>,
     /// Annotations of the Secret, beside those that others put there.
     #[serde(default, skip_serializing_if = "Option::is_none")]

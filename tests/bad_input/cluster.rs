@@ -211,7 +211,7 @@ async fn own_plane() -> &'static ControlPlane {
 }
 
 /// A CRD that takes any spec.
-async fn lax_world() -> World {
+pub async fn lax_world() -> World {
     let plane = own_plane().await;
     install_role(plane).await;
     let mut crd: CustomResourceDefinition = from_yaml("crds/iamtokens.yaml");

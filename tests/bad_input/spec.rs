@@ -47,6 +47,11 @@ fn refused() -> Vec<(Value, &'static str)> {
         ),
         (target(json!({"labels": {"iamtoken.dev/managed": "no"}})), "labels under iamtoken.dev/"),
         (target(json!({"annotations": {"iamtoken.dev/record": "{}"}})), "annotations under iamtoken.dev/"),
+        (target(json!({"labels": {"not a label": "x"}})), "a label's name has at most 63"),
+        (target(json!({"labels": {"n".repeat(64): "x"}})), "a label's name has at most 63"),
+        (target(json!({"labels": {"long": "x".repeat(64)}})), "Too long"),
+        (target(json!({"labels": {"odd": "not a value"}})), "should match"),
+        (target(json!({"annotations": {"a/b/c": "x"}})), "an annotation's name has at most 63"),
         (target(json!({"deletionPolicy": "Keep"})), "spec.target.deletionPolicy"),
     ];
     let spans = ["", "0%", "51%", "100%", "-5m", "5", "1d", "20 %", "soon", "1h1m1s1s"];
