@@ -11,4 +11,5 @@ mod guard;
 mod leak;
 mod life;
 mod namespaces;
+mod seam;
 mod stop;
