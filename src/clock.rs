@@ -2,10 +2,17 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use crate::core::lease::Moment;
+
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
     /// The wall clock's time.
     fn now(&self) -> Timestamp;
+
+    /// Both clocks. The monotonic one is tokio's, which tests can pause.
+    fn moment(&self) -> Moment {
+        Moment { steady: tokio::time::Instant::now().into_std(), wall: self.now() }
+    }
 }
 
 /// The system's wall clock.

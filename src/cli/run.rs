@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures::FutureExt as _;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::Error;
 use crate::clock::SystemClock;
 use crate::cluster::client::connect;
-use crate::controller::{self, Settings, Shutdown, World};
+use crate::controller::{self, LeaseSettings, Settings, Shutdown, World};
 use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::iam::client::IamClient;
 use crate::telemetry::{self, LogFormat};
@@ -43,6 +44,18 @@ pub(super) struct Run {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     concurrency: usize,
 
+    /// Compete with other replicas for a lease; only the one that holds it acts
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_LEADER_ELECT")]
+    leader_elect: bool,
+
+    /// The namespace of the lease; that of the pod by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+
+    /// The name of the lease
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_LEASE_NAME", default_value = "iam-token-operator", value_name = "NAME")]
+    lease_name: String,
+
     /// How log lines look
     #[arg(long, env = "IAM_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -57,18 +70,34 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
+        let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
             endpoints: self.endpoints()?,
+            lease: self.lease(client.default_namespace())?,
             namespaces: self.watch_namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect(),
             concurrency: self.concurrency,
         };
         let clock = Arc::new(SystemClock);
         let exchange = Arc::new(IamClient::new(clock.clone(), self.allow_insecure_http)?);
-        let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.endpoints, "starting");
         controller::run(settings, World { client, exchange, clock }, shutdown()?).await;
         info!("stopped");
         Ok(())
+    }
+
+    /// `here` is the pod's namespace, or that of the kubeconfig's context.
+    fn lease(&self, here: &str) -> Result<Option<LeaseSettings>, Error> {
+        if !self.leader_elect {
+            return Ok(None);
+        }
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "iam-token-operator".into());
+        let mut tail = [0; 4];
+        SystemRandom::new().fill(&mut tail).map_err(|_| "the system gives no random numbers")?;
+        Ok(Some(LeaseSettings {
+            namespace: self.lease_namespace.clone().unwrap_or_else(|| here.to_owned()),
+            name: self.lease_name.clone(),
+            identity: format!("{host}_{:08x}", u32::from_be_bytes(tail)),
+        }))
     }
 
     fn endpoints(&self) -> Result<Endpoints, Error> {

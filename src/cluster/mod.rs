@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod events;
+pub mod lease;
 pub mod secrets;
 pub mod source;
 pub mod status;

@@ -7,19 +7,25 @@ use serde_json::json;
 use super::call;
 use crate::api::{FIELD_MANAGER, IamTokenStatus, Listed};
 use crate::core::problem::ApiProblem;
+use crate::core::record::SourceMark;
 use crate::core::view::Key;
 
-/// One server-side apply of the whole status, to the object with this uid and to no successor of its name. Returns the
-/// object's new resourceVersion.
+/// One server-side apply of the whole status, to the object in the state in which it was seen: neither a successor of its
+/// name nor what another replica has said meanwhile is overwritten. Returns the object's new resourceVersion.
 ///
 /// # Errors
-/// Where the API server refuses it or gives no answer.
-pub async fn write(client: &Client, key: &Key, uid: &str, status: &IamTokenStatus) -> Result<String, ApiProblem> {
+/// `Conflict` where it has changed; otherwise where the API server refuses it or gives no answer.
+pub async fn write(
+    client: &Client,
+    key: &Key,
+    seen: &SourceMark,
+    status: &IamTokenStatus,
+) -> Result<String, ApiProblem> {
     let api: Api<Listed> = Api::namespaced(client.clone(), &key.namespace);
     let patch = Patch::Apply(json!({
         "apiVersion": "iamtoken.dev/v1alpha1",
         "kind": "IamToken",
-        "metadata": {"name": key.name, "uid": uid},
+        "metadata": {"name": key.name, "uid": seen.uid, "resourceVersion": seen.version},
         "status": status,
     }));
     let params = PatchParams::apply(FIELD_MANAGER).force();

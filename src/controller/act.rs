@@ -50,6 +50,9 @@ pub(super) enum Outcome {
 
 impl Job<'_> {
     pub(super) async fn run(&self, work: Work, remembered: &mut Remembered) -> Outcome {
+        if !self.context.lead.holds() {
+            return Outcome::Lost;
+        }
         let result = match work {
             Work::Look => self.look().await,
             Work::Refresh(why) => self.refresh(why, remembered).await,
@@ -167,6 +170,9 @@ impl Job<'_> {
             }
             Seen::Absent | Seen::Unknown => Expect::Absent,
         };
+        if !self.context.lead.holds() {
+            return Err(Outcome::Lost);
+        }
         let secret = render::secret(self.plan, record, token, &expect);
         match self.targets().apply(&secret).await {
             Ok(facts) => {

@@ -9,6 +9,7 @@ use kube::Client;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::lead::Lead;
 use crate::clock::Clock;
 use crate::cluster::events::Events;
 use crate::core::decide::Memory;
@@ -27,6 +28,7 @@ pub(super) struct Context {
     pub(super) endpoints: Endpoints,
     pub(super) sharing: Sharing,
     pub(super) events: Events,
+    pub(super) lead: Lead,
     /// Notified once all IamTokens that exist are known.
     pub(super) tokens_listed: Notify,
     clock: Arc<dyn Clock>,
@@ -35,6 +37,18 @@ pub(super) struct Context {
     view: Mutex<View>,
     remembered: Mutex<HashMap<Key, Remembered>>,
     synced: AtomicBool,
+}
+
+/// What all controllers of the process share.
+#[derive(Clone)]
+pub(super) struct Process {
+    pub(super) client: Client,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) endpoints: Endpoints,
+    pub(super) sharing: Sharing,
+    pub(super) orders: Orders,
+    pub(super) events: Events,
+    pub(super) lead: Lead,
 }
 
 /// Who may do anything, and who may only write a status: two lines, so that a slow IAM holds up no status.
@@ -78,17 +92,10 @@ impl Remembered {
 // === impl Context ===
 
 impl Context {
-    pub(super) fn new(
-        client: Client,
-        clock: Arc<dyn Clock>,
-        endpoints: Endpoints,
-        sharing: Sharing,
-        orders: Orders,
-        events: Events,
-        call: UnboundedSender<Key>,
-    ) -> Self {
+    pub(super) fn new(process: Process, call: UnboundedSender<Key>) -> Self {
+        let Process { client, clock, endpoints, sharing, orders, events, lead } = process;
         let (tokens_listed, view, remembered, synced) = Default::default();
-        Self { client, endpoints, sharing, events, tokens_listed, clock, orders, call, view, remembered, synced }
+        Self { client, endpoints, sharing, events, lead, tokens_listed, clock, orders, call, view, remembered, synced }
     }
 
     pub(super) fn now(&self) -> Timestamp {

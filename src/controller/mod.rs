@@ -2,6 +2,7 @@
 
 mod act;
 mod context;
+mod lead;
 mod reconcile;
 
 use std::sync::Arc;
@@ -17,11 +18,13 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{debug, info, warn};
 
-use self::context::{Context, Orders};
+use self::context::{Context, Orders, Process};
+use self::lead::Lead;
 use crate::api::{IamToken, Listed};
 use crate::clock::Clock;
 use crate::cluster::client::wait_for_crd;
 use crate::cluster::events::Events;
+use crate::cluster::lease::Leases;
 use crate::cluster::secrets::{self, Change};
 use crate::core::endpoint::Endpoints;
 use crate::core::view::Key;
@@ -44,6 +47,19 @@ pub struct Settings {
     pub endpoints: Endpoints,
     /// How many refreshes may run at once.
     pub concurrency: usize,
+    /// The lease that replicas compete for; none where there is only one.
+    pub lease: Option<LeaseSettings>,
+}
+
+/// The lease that replicas compete for.
+#[derive(Clone, Debug)]
+pub struct LeaseSettings {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// This replica's name in it, unlike any other's.
+    pub identity: String,
 }
 
 /// What the controller stands on: replaced as a whole where it runs against simulated time, IAM and API server.
@@ -59,27 +75,38 @@ pub struct World {
 
 /// Runs until `shutdown` resolves and what was in flight has ended.
 pub async fn run(settings: Settings, world: World, shutdown: Shutdown) {
-    let sharing = Sharing::new(world.exchange, Arc::clone(&world.clock));
-    let orders = Orders { refreshes: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) };
-    let events = Events::new(world.client.clone());
+    let lead = Lead::new(Arc::clone(&world.clock), settings.lease.as_ref().map(|lease| lease.identity.clone()));
+    let process = Process {
+        sharing: Sharing::new(world.exchange, Arc::clone(&world.clock)),
+        orders: Orders { refreshes: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) },
+        events: Events::new(world.client.clone()),
+        endpoints: settings.endpoints,
+        client: world.client.clone(),
+        clock: world.clock,
+        lead: lead.clone(),
+    };
     let scopes: Vec<Option<String>> = match settings.namespaces {
         namespaces if namespaces.is_empty() => vec![None],
         namespaces => namespaces.into_iter().map(Some).collect(),
     };
     let controllers = scopes.into_iter().map(|namespace| {
         let (call, calls) = unbounded_channel();
-        let context = Context::new(
-            world.client.clone(),
-            Arc::clone(&world.clock),
-            settings.endpoints.clone(),
-            sharing.clone(),
-            orders.clone(),
-            events.clone(),
-            call,
-        );
+        let context = Context::new(process.clone(), call);
         run_scope(namespace, Arc::new(context), calls, shutdown.clone())
     });
-    future::join_all(controllers).await;
+    let (ended, end) = tokio::sync::oneshot::channel();
+    let controllers = async {
+        future::join_all(controllers).await;
+        let _ = ended.send(());
+    };
+    let campaign = async {
+        if let Some(lease) = &settings.lease {
+            let leases = Leases::new(&world.client, &lease.namespace, &lease.name);
+            lead.campaign(leases, end).await;
+        }
+    };
+    // What is in flight at the end is finished under the lease, which is given up only then.
+    future::join(controllers, campaign).await;
 }
 
 /// One controller for one namespace, or for all.
@@ -117,6 +144,7 @@ async fn run_scope(
         .reconcile_on(secrets)
         .reconcile_on(keys(calls).map(|key| object(&key)))
         .reconcile_all_on(synced)
+        .reconcile_all_on(context.lead.beginnings())
         .graceful_shutdown_on(shutdown)
         .run(reconcile::reconcile, |_, never, _| match *never {}, Arc::clone(&context))
         .for_each(|result| {

@@ -18,7 +18,8 @@ use crate::cluster;
 use crate::core::decide::{Observed, Step, Work, decide, next_look};
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::{Plan, target_name};
-use crate::core::problem::Problem;
+use crate::core::problem::{ApiKind, Problem};
+use crate::core::record::SourceMark;
 use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
 use crate::core::status::{self, Note, Situation};
 use crate::core::view::{Claim, Key};
@@ -62,13 +63,14 @@ pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Resu
     let uid = token.uid().unwrap_or_default();
     let version = token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
     let remembered = context.recall(&key, &uid);
-    if token.meta().deletion_timestamp.is_some() || !context.is_synced() {
+    if token.meta().deletion_timestamp.is_some() || !context.is_synced() || !context.lead.holds() {
         return Ok(Action::await_change());
     }
     if version < remembered.written {
         return Ok(Action::requeue(SOON)); // A copy from before our own last write: the newer one is under way.
     }
-    let mut look = Look { context: &context, key: &key, remembered, places, moved: false };
+    let seen = SourceMark { uid, version: token.resource_version().unwrap_or_default() };
+    let mut look = Look { context: &context, key: &key, remembered, places, seen, moved: false };
     let action = look.at(&token).await;
     context.remember(&key, look.remembered);
     Ok(action)
@@ -80,6 +82,8 @@ struct Look<'a> {
     key: &'a Key,
     remembered: Remembered,
     places: Places,
+    /// The `IamToken` in the state that this look is about.
+    seen: SourceMark,
     /// The Secret that was the target before is gone.
     moved: bool,
 }
@@ -233,10 +237,13 @@ impl Look<'_> {
         if before == after {
             return then;
         }
+        if !self.context.lead.holds() {
+            return Action::await_change();
+        }
         if !self.context.admits_status(self.key, &mut self.places) {
             return Action::requeue(LONGEST_SLEEP);
         }
-        match cluster::status::write(&self.context.client, self.key, &self.remembered.uid, after).await {
+        match cluster::status::write(&self.context.client, self.key, &self.seen, after).await {
             Ok(version) => {
                 self.remembered.written = version.parse().unwrap_or_default();
                 if let Some(note) = status::transition(before, after) {
@@ -245,6 +252,7 @@ impl Look<'_> {
                 then
             }
             Err(problem) if problem.code == Some(404) => Action::await_change(),
+            Err(problem) if problem.kind == ApiKind::Conflict => Action::requeue(SOON), // The newer copy is under way.
             Err(problem) => {
                 warn!(iamtoken = %self.key, "{}", Problem::Api(problem).message());
                 Action::requeue(SOON)

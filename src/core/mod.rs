@@ -8,6 +8,7 @@ pub mod decide;
 pub mod digest;
 pub mod endpoint;
 pub mod failure;
+pub mod lease;
 pub mod observed;
 pub mod ownership;
 pub mod pace;

@@ -53,10 +53,10 @@ pub struct Owner {
     pub uid: String,
 }
 
-/// One state of one Secret.
+/// One state of one object: of a Secret, mostly.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct SourceMark {
-    /// The Secret's uid.
+    /// Its uid.
     pub uid: String,
     /// Its resourceVersion.
     pub version: String,

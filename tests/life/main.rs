@@ -11,5 +11,6 @@ mod guard;
 mod leak;
 mod life;
 mod namespaces;
+mod replicas;
 mod seam;
 mod stop;

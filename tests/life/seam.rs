@@ -64,6 +64,7 @@ async fn clock_and_exchange_are_arguments() {
         namespaces: vec![namespace.clone()],
         endpoints: Endpoints::new(vec![endpoint]).unwrap(),
         concurrency: 4,
+        lease: None,
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(controller::run(settings, world, stopped.map(|_| ()).boxed().shared()));

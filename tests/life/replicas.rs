@@ -1,0 +1,104 @@
+//! Two replicas, one of which acts.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use tokio::time::sleep;
+
+use crate::harness::{Operator, Start, World, eventually, kubeconfig};
+
+/// `core::lease::DURATION`
+const DURATION: Duration = Duration::from_secs(15);
+
+/// A world in whose place of the lone operator two compete; the first of them leads.
+async fn two() -> (World, Operator, Operator) {
+    let mut world = World::start().await;
+    world.operator.kill();
+    let first = replica(&world).await;
+    eventually("the first leads", async || leads(&first)).await;
+    let second = replica(&world).await;
+    eventually("the second watches", async || {
+        if second.log().contains("watching IamTokens") { Ok(()) } else { Err(second.log()) }
+    })
+    .await;
+    (world, first, second)
+}
+
+async fn replica(world: &World) -> Operator {
+    Operator::start(&Start {
+        kubeconfig: &kubeconfig(world.plane).await,
+        namespaces: std::slice::from_ref(&world.namespace),
+        endpoints: &[world.iam.url()],
+        log_level: "info",
+        more: &["--leader-elect", "--lease-namespace", &world.namespace],
+    })
+}
+
+fn leads(operator: &Operator) -> Result<(), String> {
+    let log = operator.log();
+    if log.contains(": leading") { Ok(()) } else { Err(log) }
+}
+
+fn signal(operator: &Operator, signal: &str) {
+    let pid = operator.pid().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn one_acts_and_after_a_crash_the_other_within_the_leases_duration() {
+    let (world, mut first, second) = two().await;
+    let key = world.put_pair("hpcs").await;
+    world.ready("hpcs").await;
+    assert!(leads(&second).is_err(), "{}", second.log());
+    let before = world.secrets().get("hpcs").await.unwrap().metadata.resource_version;
+    let begin = Instant::now();
+    first.kill();
+    eventually("the second leads", async || leads(&second)).await;
+    assert!(begin.elapsed() <= DURATION, "{:?}", begin.elapsed());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.iam.calls_of(&key).len(), 1, "the token was still good");
+    assert_eq!(world.secrets().get("hpcs").await.unwrap().metadata.resource_version, before);
+    world.delete_secret("hpcs").await;
+    eventually("made anew by the second", async || world.data("hpcs").await.ok_or(())).await;
+}
+
+#[tokio::test]
+async fn after_an_orderly_stop_the_other_acts_within_two_seconds() {
+    let (world, first, second) = two().await;
+    world.put_pair("hpcs").await;
+    world.ready("hpcs").await;
+    let begin = Instant::now();
+    signal(&first, "-TERM");
+    eventually("the second leads", async || leads(&second)).await;
+    assert!(begin.elapsed() <= Duration::from_secs(2), "{:?}", begin.elapsed());
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), &world.namespace);
+    let lease = leases.get("iam-token-operator").await.unwrap().spec.unwrap();
+    assert!(lease.lease_transitions.unwrap() >= 2, "{lease:?}");
+}
+
+#[tokio::test]
+async fn a_leader_that_was_frozen_past_its_lease_does_not_act_again() {
+    let (world, first, second) = two().await;
+    world.iam.set_lifetime(60);
+    let key = world.put_pair("hpcs").await;
+    world.ready("hpcs").await;
+    signal(&first, "-STOP");
+    eventually("the second leads", async || leads(&second)).await;
+    signal(&first, "-CONT");
+    eventually(
+        "the first notices",
+        async || {
+            if first.log().contains("no longer leading") { Ok(()) } else { Err(first.log()) }
+        },
+    )
+    .await;
+    let calls = world.iam.calls_of(&key).len();
+    world.delete_secret("hpcs").await;
+    eventually("made anew", async || world.data("hpcs").await.ok_or(())).await;
+    sleep(Duration::from_secs(1)).await;
+    assert!(world.iam.calls_of(&key).len() <= calls + 1, "both asked");
+    let refreshed = |operator: &Operator| operator.log().matches("refreshed").count();
+    assert_eq!((refreshed(&first), refreshed(&second)), (1, 1));
+}
