@@ -70,9 +70,10 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
+        let endpoints = self.endpoints()?;
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
-            endpoints: self.endpoints()?,
+            endpoints,
             lease: self.lease(client.default_namespace())?,
             namespaces: self.watch_namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect(),
             concurrency: self.concurrency,
