@@ -91,8 +91,13 @@ impl Lead {
                 self.tell();
                 Some(lease)
             }
-            // Somebody else has it, or an earlier write of our own that was not answered took effect: look again.
-            Err(failed) => self.failed(failed),
+            Err(failed) => {
+                // Somebody else wrote it, or an earlier write of our own that was not answered took effect: look again.
+                if matches!(failed, Failed::Conflict | Failed::Refused(404)) {
+                    lock(candidate).lost();
+                }
+                self.failed(failed)
+            }
         }
     }
 

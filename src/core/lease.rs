@@ -80,8 +80,16 @@ impl Candidate {
         &self.me
     }
 
-    /// The lease was read, or there is none. A state that was seen before keeps the moment in which it was first seen.
+    /// The lease was read, or there is none. A state that was seen before keeps the moment in which it was first seen. One
+    /// that somebody deleted is its last holder's until that one has surely noticed.
     pub fn saw(&mut self, lease: Option<Lease>, now: Moment) {
+        let lease = lease.or_else(|| {
+            let (last, _) = self.seen.as_ref()?;
+            Some(Lease { version: String::new(), holder: last.holder.clone() })
+        });
+        if lease.as_ref().is_some_and(|lease| lease.holder.as_ref() != Some(&self.me)) {
+            self.renewed = None;
+        }
         if self.seen.as_ref().map(|(seen, _)| seen) != lease.as_ref() {
             self.seen = lease.map(|lease| (lease, now));
         }
@@ -187,6 +195,25 @@ mod tests {
         other.saw(Some(held("1", "a")), at(0));
         assert!(!other.may_take(moment(12, 3600)));
         assert!(other.may_take(moment(13, -3600)));
+    }
+
+    #[test]
+    fn a_leader_that_sees_another_in_its_place_has_lost() {
+        let mut leader = Candidate::new("a".into());
+        leader.renewed("1".into(), at(0));
+        leader.saw(Some(held("1", "a")), at(1));
+        assert!(leader.leads_for(at(1)).is_some());
+        leader.saw(Some(held("2", "b")), at(1));
+        assert!(leader.leads_for(at(1)).is_none() && !leader.may_take(at(1)));
+    }
+
+    #[test]
+    fn a_lease_that_was_deleted_is_its_holders_for_a_while() {
+        let mut other = Candidate::new("b".into());
+        other.saw(Some(held("1", "a")), at(0));
+        other.saw(None, at(5));
+        other.saw(None, at(6));
+        assert!(!other.may_take(at(17)) && other.may_take(at(18)));
     }
 
     #[test]
