@@ -9,7 +9,7 @@ use super::context::{Context, Remembered};
 use crate::api::Reason;
 use crate::cluster::source;
 use crate::cluster::target::Targets;
-use crate::core::decide::{Failed, Observed, Why, Work};
+use crate::core::decide::{Failed, Observed, Why, Work, is_from_the_future};
 use crate::core::digest;
 use crate::core::failure::{Failure, Flaw, Kind};
 use crate::core::observed::{Seen, Standing};
@@ -82,7 +82,9 @@ impl Job<'_> {
         let digest = digest::of_secret(self.observed.uid, credential.api_key.expose_secret());
         let same = self.record().filter(|record| record.credential == digest && record.ask == self.plan.ask);
         if why == Why::SourceChanged && same.is_some() {
-            remembered.memory.same_key = Some(credential.mark);
+            // Not the state that was read, which may be newer: the one that raised the question.
+            let asked = self.observed.source.facts().map(|facts| facts.mark.clone());
+            remembered.memory.same_key = asked.or(Some(credential.mark));
             return Ok(Outcome::Done(None));
         }
         let ask = Ask {
@@ -93,7 +95,8 @@ impl Job<'_> {
         let jitter = ask.jitter();
         self.context.follow(self.key, ask.id(), remembered);
         remembered.ask = Some((credential.mark.clone(), self.plan.ask.clone(), ask.id()));
-        let grant = self.exchange(ask, same).await?;
+        let now = self.context.now();
+        let grant = self.exchange(ask, same.filter(|record| !is_from_the_future(record, now))).await?;
         let record = Record {
             owner: self.owner(),
             refreshed_at: grant.life.since,

@@ -87,6 +87,7 @@ impl Lead {
         }
         match leases.write(known.as_ref(), Some(&name), begun.wall).await {
             Ok(lease) => {
+                self.tell(); // Where the lead lapsed meanwhile, it begins anew.
                 lock(candidate).renewed(facts(&lease).version, begun);
                 self.tell();
                 Some(lease)

@@ -15,7 +15,7 @@ use super::context::{Context, Places, Remembered};
 use super::key;
 use crate::api::{IamTokenStatus, Listed, REFRESH_REQUESTED};
 use crate::cluster;
-use crate::core::decide::{Observed, Step, Work, decide, next_look};
+use crate::core::decide::{self, Observed, Step, Work, next_look};
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::{Plan, target_name};
 use crate::core::problem::{ApiKind, Problem};
@@ -63,8 +63,11 @@ pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Resu
     let uid = token.uid().unwrap_or_default();
     let version = token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
     let remembered = context.recall(&key, &uid);
-    if token.meta().deletion_timestamp.is_some() || !context.is_synced() || !context.lead.holds() {
+    if token.meta().deletion_timestamp.is_some() || !context.is_synced() {
         return Ok(Action::await_change());
+    }
+    if !context.lead.holds() {
+        return Ok(Action::requeue(LONGEST_SLEEP));
     }
     if version < remembered.written {
         return Ok(Action::requeue(SOON)); // A copy from before our own last write: the newer one is under way.
@@ -148,7 +151,7 @@ impl Look<'_> {
             shared: self.at_hand(plan, &known.source),
         };
         let scene = Scene { plan, observed, before, now };
-        ControlFlow::Break(match decide(plan, &observed, scene.now) {
+        ControlFlow::Break(match decide::decide(plan, &observed, scene.now) {
             Step::Work(work) if self.is_admitted(&scene) => match self.work(work, &scene).await {
                 Progress::Made => return ControlFlow::Continue(()),
                 Progress::Pending => self.wait_for_iam(scene).await,
@@ -190,7 +193,7 @@ impl Look<'_> {
     }
 
     fn is_admitted(&mut self, scene: &Scene<'_>) -> bool {
-        let deadline = scene.observed.expires_at().unwrap_or(Timestamp::MIN);
+        let deadline = decide::deadline(&scene.observed, scene.now);
         self.context.admits_refresh(self.key, deadline, &mut self.places)
     }
 
@@ -238,7 +241,7 @@ impl Look<'_> {
             return then;
         }
         if !self.context.lead.holds() {
-            return Action::await_change();
+            return Action::requeue(LONGEST_SLEEP);
         }
         if !self.context.admits_status(self.key, &mut self.places) {
             return Action::requeue(LONGEST_SLEEP);

@@ -1,5 +1,7 @@
 //! What is observed -> what to do next. The one place where that is decided.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::observed::{Facts, Seen, Standing};
@@ -8,6 +10,12 @@ use super::plan::Plan;
 use super::problem::Problem;
 use super::record::{Record, SourceMark};
 use super::schedule;
+
+/// A record that claims to be so much younger than now was written by a clock that was wrong.
+const CLOCK_DOUBT: Duration = Duration::from_mins(1);
+
+/// Longer than any token lives.
+const FAILING_LAST: Duration = Duration::from_hours(24);
 
 /// Everything that a decision rests on.
 #[derive(Clone, Copy, Debug)]
@@ -259,6 +267,12 @@ pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
     if standing == Standing::Unknown {
         return others.map_or(Step::Work(Work::Look), Blocked::wait);
     }
+    if let Standing::Ours(facts) = standing
+        && facts.record.is_none()
+        && is_written_in_vain(plan, o, facts)
+    {
+        return Step::Refuse(Problem::TargetAltered { name: target.name.clone() });
+    }
     let no_source = *o.source == Seen::Absent;
     let refresh = refresh(plan, o, &standing, now).map(Work::Refresh);
     let rewrite = rewrite(plan, o, &standing, now);
@@ -307,8 +321,12 @@ impl Blocked {
 fn refresh(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestamp) -> Option<Why> {
     let Some(record) = standing.record() else { return Some(Why::Missing) };
     let Standing::Ours(facts) = standing else { return Some(Why::Missing) };
-    if record.ask != plan.ask {
+    if record.owner.uid != o.uid {
+        Some(Why::Missing) // Kept from a namesake, whose key it may be.
+    } else if record.ask != plan.ask {
         Some(Why::SpecChanged)
+    } else if is_from_the_future(record, now) {
+        Some(Why::Due)
     } else if o.is_requested() {
         Some(Why::Requested)
     } else if now >= record.life().refresh_at(plan.renew_before, record.jitter) {
@@ -319,6 +337,23 @@ fn refresh(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestam
         Some(Why::SourceChanged)
     } else {
         joins(plan, record, o, now).then_some(Why::Shared)
+    }
+}
+
+/// The clock was ahead when it was written and has been set back since: nothing that the record says of time is true.
+#[must_use]
+pub fn is_from_the_future(record: &Record, now: Timestamp) -> bool {
+    schedule::since(record.refreshed_at, now) > CLOCK_DOUBT
+}
+
+/// Where it stands in line: by the end of the token in place, first where there never was a token. Who has failed without
+/// one comes after all that can still be saved, so that credentials that are refused starve nobody.
+#[must_use]
+pub fn deadline(o: &Observed<'_>, now: Timestamp) -> Timestamp {
+    match o.expires_at() {
+        Some(at) if at > now => at,
+        _ if o.memory.trouble.is_some() => schedule::later(now, FAILING_LAST),
+        at => at.unwrap_or(Timestamp::MIN),
     }
 }
 
@@ -335,7 +370,7 @@ fn rewrite(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestam
 /// Our own last write for this very plan left the target otherwise than planned.
 fn is_written_in_vain(plan: &Plan, o: &Observed<'_>, facts: &Facts) -> bool {
     let ours = o.memory.written.as_ref() == Some(&facts.mark);
-    let for_this = facts.record.as_ref().is_some_and(|record| record.shape == plan.shape);
+    let for_this = facts.record.as_ref().is_none_or(|record| record.shape == plan.shape);
     ours && for_this && !facts.is_as_planned(plan, o.uid)
 }
 

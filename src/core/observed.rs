@@ -129,11 +129,14 @@ impl<'a> Standing<'a> {
         if ours { Self::Ours(facts) } else { Self::Foreign(facts.controller.as_ref()) }
     }
 
-    /// Whether the `IamToken` with this uid is the last that wrote the Secret.
+    /// Whether the `IamToken` with this uid controls the Secret or is the last that wrote it.
     #[must_use]
     pub fn is_held_by(&self, uid: &str) -> bool {
         match self {
-            Self::Ours(facts) => facts.record.as_ref().is_some_and(|record| record.owner.uid == uid),
+            Self::Ours(facts) => {
+                let controls = facts.controller.as_ref().is_some_and(|controller| controller.uid == uid);
+                controls || facts.record.as_ref().is_some_and(|record| record.owner.uid == uid)
+            }
             _ => false,
         }
     }

@@ -232,7 +232,6 @@ fn the_younger_of_two_on_one_target_never_writes() {
                 it.record().owner.uid = "old-uid".into();
             }),
         ),
-        ("nothing noted", rival(Scene::settled()).with(|it| it.facts().record = None)),
         ("told to adopt", none().spec(&json!({"target": {"adopt": true}}))),
         ("a request", none().with(|it| it.requested = Some("now".into()))),
         ("no source", none().with(|it| it.source = Seen::Absent)),

@@ -90,14 +90,14 @@ fn only_a_secret_of_ours_has_a_record() {
 }
 
 #[test]
-fn a_target_is_held_by_the_one_that_wrote_it_last() {
+fn a_target_is_held_by_the_one_that_controls_it_or_wrote_it_last() {
     let (mine, namesake) = (record("hpcs", UID, ""), record("hpcs", "old-uid", ""));
     for (name, record, owner, expected) in [
         ("ours", Some(&mine), Some((UID, true)), true),
         ("ours, without a controller", Some(&mine), None, true),
         ("a namesake's that was kept", Some(&namesake), None, false),
-        ("ours, last written by a namesake", Some(&namesake), Some((UID, true)), false),
-        ("nothing noted", None, Some((UID, true)), false),
+        ("ours, last written by a namesake", Some(&namesake), Some((UID, true)), true),
+        ("ours, nothing noted", None, Some((UID, true)), true),
         ("taken away from us", Some(&mine), Some(("uid-2", true)), false),
     ] {
         assert_eq!(Standing::of(&seen(record, owner), "hpcs", UID).is_held_by(UID), expected, "{name}");

@@ -145,3 +145,44 @@ fn without_a_source_nothing_is_fetched_and_the_token_in_place_stays() {
         assert_eq!(drifted.step(second), expected, "a changed target at {second}");
     }
 }
+
+#[test]
+fn a_token_kept_from_a_namesake_is_fetched_anew() {
+    let kept = Scene::settled().with(|it| it.record().owner.uid = "uid-of-the-namesake".into());
+    assert_eq!(kept.step(0), refresh(Why::Missing));
+}
+
+#[test]
+fn a_record_from_a_clock_that_was_ahead_is_not_believed() {
+    let scene = Scene::settled();
+    assert_eq!(scene.step(-60), Step::Rest);
+    assert_eq!(scene.step(-61), refresh(Why::Due));
+    assert_eq!(scene.step(-7200), refresh(Why::Due));
+}
+
+#[test]
+fn a_record_that_an_admission_rule_removes_is_not_written_for_ever() {
+    let bare = Scene::settled().with(|it| it.facts().record = None);
+    assert_eq!(bare.step(0), refresh(Why::Missing));
+    let in_vain = bare.with(|it| it.memory.written = Some(it.facts().mark.clone()));
+    assert_eq!(in_vain.step(0), Step::Refuse(Problem::TargetAltered { name: "hpcs".into() }));
+}
+
+#[test]
+fn who_holds_a_target_by_control_alone_need_not_give_way() {
+    let bare = Scene::settled().with(|it| {
+        it.facts().record = None;
+        it.winner = Some("older".into());
+    });
+    assert_eq!(bare.step(0), refresh(Why::Missing));
+}
+
+#[test]
+fn who_has_failed_without_a_token_comes_last() {
+    let none = Scene::settled().with(|it| it.target = Seen::Absent);
+    assert_eq!(deadline(&none.observed(), at(0)), Timestamp::MIN);
+    assert_eq!(deadline(&Scene::settled().observed(), at(0)), at(EXPIRED));
+    assert_eq!(deadline(&Scene::settled().observed(), at(EXPIRED)), at(EXPIRED));
+    let failing = none.with(|it| it.fail(Work::Refresh(Why::Missing), unreachable(), 0));
+    assert!(deadline(&failing.observed(), at(0)) > at(EXPIRED));
+}
