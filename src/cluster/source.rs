@@ -15,7 +15,7 @@ use super::call;
 use crate::core::credential::{self, KeyProblem};
 use crate::core::plan::Source;
 use crate::core::problem::Problem;
-use crate::core::record::SourceMark;
+use crate::core::record::Mark;
 
 /// A Secret with its payload, which Debug does not show, in base64 as it came.
 #[derive(Resource, Deserialize, Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Credential {
     /// The key. Redacted in Debug.
     pub api_key: SecretString,
     /// Where it was.
-    pub mark: SourceMark,
+    pub mark: Mark,
 }
 
 /// One read of the Secret.
@@ -58,7 +58,7 @@ pub async fn read(client: &Client, namespace: &str, source: &Source) -> Result<C
         .ok_or_else(|| Problem::SourceKeyNotFound { name: source.name.clone(), key: source.key.clone() })?;
     let value = decode(value).ok_or_else(|| invalid(KeyProblem::NotUtf8))?;
     let api_key = credential::parse(&value).map_err(invalid)?;
-    let mark = SourceMark {
+    let mark = Mark {
         uid: secret.metadata.uid.unwrap_or_default(),
         version: secret.metadata.resource_version.unwrap_or_default(),
     };

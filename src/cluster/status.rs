@@ -7,7 +7,7 @@ use serde_json::json;
 use super::call;
 use crate::api::{FIELD_MANAGER, IamTokenStatus, Listed};
 use crate::core::problem::ApiProblem;
-use crate::core::record::SourceMark;
+use crate::core::record::Mark;
 use crate::core::view::Key;
 
 /// One server-side apply of the whole status, to the object in the state in which it was seen: neither a successor of its
@@ -15,12 +15,7 @@ use crate::core::view::Key;
 ///
 /// # Errors
 /// `Conflict` where it has changed; otherwise where the API server refuses it or gives no answer.
-pub async fn write(
-    client: &Client,
-    key: &Key,
-    seen: &SourceMark,
-    status: &IamTokenStatus,
-) -> Result<String, ApiProblem> {
+pub async fn write(client: &Client, key: &Key, seen: &Mark, status: &IamTokenStatus) -> Result<String, ApiProblem> {
     let api: Api<Listed> = Api::namespaced(client.clone(), &key.namespace);
     let patch = Patch::Apply(json!({
         "apiVersion": "iamtoken.dev/v1alpha1",

@@ -13,7 +13,7 @@ use super::source::{Payload, decode};
 use crate::api::FIELD_MANAGER;
 use crate::core::observed::{Facts, Seen};
 use crate::core::problem::ApiProblem;
-use crate::core::record::SourceMark;
+use crate::core::record::Mark;
 
 /// The Secrets of one namespace, as targets.
 pub struct Targets {
@@ -69,7 +69,7 @@ impl Targets {
     ///
     /// # Errors
     /// `Conflict` where it is not.
-    pub async fn remove(&self, name: &str, mark: &SourceMark) -> Result<(), ApiProblem> {
+    pub async fn remove(&self, name: &str, mark: &Mark) -> Result<(), ApiProblem> {
         let preconditions = Preconditions { uid: Some(mark.uid.clone()), resource_version: Some(mark.version.clone()) };
         let params = DeleteParams::default().preconditions(preconditions);
         let api = self.secrets();

@@ -15,7 +15,7 @@ use crate::core::failure::{Failure, Flaw, Kind};
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::Plan;
 use crate::core::problem::{ApiKind, ApiProblem, Problem};
-use crate::core::record::{Owner, Record, SourceMark};
+use crate::core::record::{Mark, Owner, Record};
 use crate::core::render::{self, Expect};
 use crate::core::schedule::since;
 use crate::core::status::Note;
@@ -166,7 +166,7 @@ impl Job<'_> {
     }
 
     /// One server-side apply, which fails where the target is not as it was seen. Returns what it left.
-    async fn write(&self, record: &Record, token: &SecretString) -> Result<Option<SourceMark>, Outcome> {
+    async fn write(&self, record: &Record, token: &SecretString) -> Result<Option<Mark>, Outcome> {
         let expect = match self.observed.target {
             Seen::Present(facts) => {
                 Expect::Exactly { uid: facts.mark.uid.clone(), version: facts.mark.version.clone() }

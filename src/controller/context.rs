@@ -16,7 +16,7 @@ use crate::core::decide::Memory;
 use crate::core::endpoint::Endpoints;
 use crate::core::observed::Seen;
 use crate::core::plan::Plan;
-use crate::core::record::SourceMark;
+use crate::core::record::Mark;
 use crate::core::view::{Key, View};
 use crate::iam::AskId;
 use crate::iam::order::{Order, Permit};
@@ -73,7 +73,7 @@ pub(super) struct Remembered {
     /// What decisions rest on.
     pub(super) memory: Memory,
     /// Which ask the source Secret in this state, and the spec with this digest, came to.
-    pub(super) ask: Option<(SourceMark, String, AskId)>,
+    pub(super) ask: Option<(Mark, String, AskId)>,
     /// The `IamToken`'s resourceVersion after our own last write: an older copy is not acted upon.
     pub(super) written: u64,
 }

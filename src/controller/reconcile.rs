@@ -19,7 +19,7 @@ use crate::core::decide::{self, Observed, Step, Work, next_look};
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::{Plan, target_name};
 use crate::core::problem::{ApiKind, Problem};
-use crate::core::record::SourceMark;
+use crate::core::record::Mark;
 use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
 use crate::core::status::{self, Note, Situation};
 use crate::core::view::{Claim, Key};
@@ -72,7 +72,7 @@ pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Resu
     if version < remembered.written {
         return Ok(Action::requeue(SOON)); // A copy from before our own last write: the newer one is under way.
     }
-    let seen = SourceMark { uid, version: token.resource_version().unwrap_or_default() };
+    let seen = Mark { uid, version: token.resource_version().unwrap_or_default() };
     let mut look = Look { context: &context, key: &key, remembered, places, seen, moved: false };
     let action = look.at(&token).await;
     context.remember(&key, look.remembered);
@@ -86,7 +86,7 @@ struct Look<'a> {
     remembered: Remembered,
     places: Places,
     /// The `IamToken` in the state that this look is about.
-    seen: SourceMark,
+    seen: Mark,
     /// The Secret that was the target before is gone.
     moved: bool,
 }

@@ -8,7 +8,7 @@ use super::observed::{Facts, Seen, Standing};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::problem::Problem;
-use super::record::{Record, SourceMark};
+use super::record::{Mark, Record};
 use super::schedule;
 
 /// A record that claims to be so much younger than now was written by a clock that was wrong.
@@ -50,16 +50,16 @@ pub struct Memory {
     /// The last of all other work, if it failed: neither must quicken or hold up the other.
     pub hitch: Option<Trouble>,
     /// A later state of the source Secret that was found to hold the same key.
-    pub same_key: Option<SourceMark>,
+    pub same_key: Option<Mark>,
     /// A state of the target that no token can be recovered from.
-    pub unrecoverable: Option<SourceMark>,
+    pub unrecoverable: Option<Mark>,
     /// The last value of the annotation that asks for a refresh, and when it was first seen.
     pub request: Option<(String, Timestamp)>,
     /// How often in a row the target was repaired.
     pub repairs: Pace,
     /// The target as our own last write left it. Where that is not as planned, some admission rule changes what we
     /// write, and writing it again would go on for ever.
-    pub written: Option<SourceMark>,
+    pub written: Option<Mark>,
 }
 
 /// A failed try.
@@ -97,8 +97,8 @@ pub struct Failed {
 pub struct Inputs {
     generation: i64,
     requested: Option<String>,
-    source: Option<SourceMark>,
-    target: Option<SourceMark>,
+    source: Option<Mark>,
+    target: Option<Mark>,
 }
 
 /// What to do.

@@ -5,7 +5,7 @@ use kube::api::ObjectMeta;
 
 use super::ownership::{self, Owned};
 use super::plan::Plan;
-use super::record::{Record, SourceMark};
+use super::record::{Mark, Record};
 use crate::api::RECORD;
 
 /// What is known of one Secret.
@@ -24,7 +24,7 @@ pub enum Seen {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Which Secret in which state.
-    pub mark: SourceMark,
+    pub mark: Mark,
     /// Its controller, if it has one.
     pub controller: Option<Controller>,
     /// What the operator noted on it.
@@ -77,7 +77,7 @@ impl Facts {
         let controller = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         let annotation = metadata.annotations.as_ref().and_then(|all| all.get(RECORD));
         Some(Self {
-            mark: SourceMark { uid: metadata.uid.clone()?, version: metadata.resource_version.clone()? },
+            mark: Mark { uid: metadata.uid.clone()?, version: metadata.resource_version.clone()? },
             controller: controller.map(Controller::of),
             record: annotation
                 .and_then(|text| Record::parse(text))

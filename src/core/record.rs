@@ -22,7 +22,7 @@ pub struct Record {
     /// The draw that spreads refreshes; equal for all tokens of one credential.
     pub jitter: u16,
     /// The source Secret as it was read.
-    pub source: SourceMark,
+    pub source: Mark,
     /// [`super::digest::of_secret`] of the credential.
     pub credential: String,
     /// [`super::digest::of_secret`] of the token.
@@ -53,9 +53,9 @@ pub struct Owner {
     pub uid: String,
 }
 
-/// One state of one object: of a Secret, mostly.
+/// One state of one object.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub struct SourceMark {
+pub struct Mark {
     /// Its uid.
     pub uid: String,
     /// Its resourceVersion.

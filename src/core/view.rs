@@ -221,7 +221,7 @@ impl Claim {
 mod tests {
     use super::*;
     use crate::core::ownership::Owned;
-    use crate::core::record::SourceMark;
+    use crate::core::record::Mark;
 
     fn key(name: &str) -> Key {
         Key { namespace: "ns".into(), name: name.into() }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn facts(version: &str) -> Facts {
-        let mark = SourceMark { uid: "u".into(), version: version.into() };
+        let mark = Mark { uid: "u".into(), version: version.into() };
         Facts { mark, controller: None, record: None, owned: Owned::default() }
     }
 

@@ -6,7 +6,7 @@ use iam_token_operator::core::endpoint::{Endpoint, Endpoints};
 use iam_token_operator::core::observed::Seen;
 use iam_token_operator::core::plan::Plan;
 use iam_token_operator::core::problem::ApiKind;
-use iam_token_operator::core::record::{Owner, Record, SourceMark};
+use iam_token_operator::core::record::{Mark, Owner, Record};
 use iam_token_operator::core::render::{self, Expect};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
@@ -29,7 +29,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
         refreshed_at: Timestamp::UNIX_EPOCH,
         lifetime: 3600,
         jitter: 0,
-        source: SourceMark { uid: "s".into(), version: "1".into() },
+        source: Mark { uid: "s".into(), version: "1".into() },
         credential: "c".into(),
         token: "t".into(),
         ask: plan.ask.clone(),

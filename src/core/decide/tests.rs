@@ -35,8 +35,8 @@ fn plan(changes: &Value) -> Plan {
     Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints).unwrap()
 }
 
-fn mark(uid: &str, version: u64) -> SourceMark {
-    SourceMark { uid: uid.into(), version: version.to_string() }
+fn mark(uid: &str, version: u64) -> Mark {
+    Mark { uid: uid.into(), version: version.to_string() }
 }
 
 fn present(facts: Facts) -> Seen {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::endpoint::{Endpoint, Endpoints};
-use crate::core::record::{Owner as RecordOwner, SourceMark};
+use crate::core::record::{Mark, Owner as RecordOwner};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ fn record(plan: &Plan, token: &str) -> Record {
         refreshed_at: Timestamp::from_second(1_800_000_000).unwrap(),
         lifetime: 1200,
         jitter: 9,
-        source: SourceMark { uid: "source-uid".into(), version: "3".into() },
+        source: Mark { uid: "source-uid".into(), version: "3".into() },
         credential: "c".into(),
         token: digest::of_secret(UID, token),
         ask: plan.ask.clone(),

@@ -7,7 +7,7 @@ use crate::api::Identity;
 use crate::core::credential::KeyProblem;
 use crate::core::failure::{Cause, Failure, Kind, Verdict};
 use crate::core::problem::{ApiKind, ApiProblem};
-use crate::core::record::{Owner, SourceMark};
+use crate::core::record::{Mark, Owner};
 
 const GENERATION: i64 = 3;
 const DUE: i64 = 2880;
@@ -25,7 +25,7 @@ fn record(second: i64) -> Record {
         refreshed_at: at(second),
         lifetime: 3600,
         jitter: 0,
-        source: SourceMark { uid: "s".into(), version: "1".into() },
+        source: Mark { uid: "s".into(), version: "1".into() },
         credential: "c".into(),
         token: "t".into(),
         ask: "a".into(),

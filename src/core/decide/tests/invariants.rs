@@ -102,7 +102,7 @@ impl Draw {
         scene
     }
 
-    fn target_or(&mut self, scene: &Scene) -> Option<SourceMark> {
+    fn target_or(&mut self, scene: &Scene) -> Option<Mark> {
         scene.target.facts().map(|facts| facts.mark.clone()).filter(|_| self.coin())
     }
 }
