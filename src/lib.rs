@@ -25,7 +25,7 @@
 //! - [`iam`]: the exchange. Talks to IAM only.
 //! - [`cluster`]: the edges to Kubernetes. Talks to the API server only.
 //! - [`controller`]: sequences the others; decides nothing itself.
-//! - [`clock`], [`telemetry`], [`cli`]: time, logs, and the commands.
+//! - [`clock`], [`telemetry`], [`cli`]: time, logs and probes, and the commands.
 #![forbid(unsafe_code)]
 
 pub mod api;

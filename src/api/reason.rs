@@ -76,6 +76,10 @@ reasons! {
     IamUnavailable,
     /// IAM says that too many tokens were asked for.
     IamThrottled,
+    /// The operator itself holds back: this credential was exchanged many times in a row.
+    ExchangesPaced,
+    /// Others whose tokens expire sooner are refreshed first.
+    Queued,
     /// IAM answered with a redirect, which is never followed.
     IamRedirected,
     /// IAM answered with something that is no usable token.

@@ -1,17 +1,20 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::Args;
 use futures::FutureExt as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{error, info};
 
 use super::Error;
 use crate::clock::SystemClock;
 use crate::cluster::client::connect;
-use crate::controller::{self, LeaseSettings, Settings, Shutdown, World};
+use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, World};
 use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::iam::client::IamClient;
+use crate::telemetry::probes;
 use crate::telemetry::{self, LogFormat};
 
 /// Each flag can be given by the environment variable that its help names.
@@ -56,6 +59,11 @@ pub(super) struct Run {
     #[arg(long, env = "IAM_TOKEN_OPERATOR_LEASE_NAME", default_value = "iam-token-operator", value_name = "NAME")]
     lease_name: String,
 
+    /// Answer GET /livez and GET /readyz there, over plain HTTP; nowhere by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_HEALTH_BIND_ADDRESS", value_name = "ADDR:PORT",
+        value_parser = probes::parse_address)]
+    health_bind_address: Option<SocketAddr>,
+
     /// How log lines look
     #[arg(long, env = "IAM_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -71,6 +79,7 @@ impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
         let endpoints = self.endpoints()?;
+        let health = self.probes().await?;
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
             endpoints,
@@ -81,9 +90,23 @@ impl Run {
         let clock = Arc::new(SystemClock);
         let exchange = Arc::new(IamClient::new(clock.clone(), self.allow_insecure_http)?);
         info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.endpoints, "starting");
-        controller::run(settings, World { client, exchange, clock }, shutdown()?).await;
+        controller::run_with_health(settings, World { client, exchange, clock }, shutdown()?, health).await;
         info!("stopped");
         Ok(())
+    }
+
+    /// What the probes are answered from, if they are answered, from now on until the process ends.
+    async fn probes(&self) -> Result<Health, Error> {
+        let health = Health::default();
+        if let Some(address) = self.health_bind_address {
+            let listener = TcpListener::bind(address).await.map_err(|error| {
+                format!("--health-bind-address {address}: {error}: name an address of this host and a free port")
+            })?;
+            info!(address = %listener.local_addr()?, "answering probes");
+            let served = probes::serve(listener, health.clone());
+            tokio::spawn(async { served.await.inspect_err(|error| error!("probes are no longer answered: {error}")) });
+        }
+        Ok(health)
     }
 
     /// `here` is the pod's namespace, or that of the kubeconfig's context.

@@ -97,7 +97,7 @@ fn told(failure: &Failure) -> String {
     let action = match failure.kind {
         Kind::Unreachable(_) => "Check --endpoint, the network and the proxy",
         Kind::Untrusted => "Name the CA that signed it in SSL_CERT_FILE, or find out who answers in IAM's place",
-        Kind::Unavailable(_) | Kind::Throttled(_) | Kind::Unusable(_) => "Try again later",
+        Kind::Unavailable(_) | Kind::Throttled(_) | Kind::Paced(_) | Kind::Unusable(_) => "Try again later",
         Kind::Redirected | Kind::RequestRejected => "Check --endpoint",
         Kind::Rejected(_) => "Use a valid key (ibmcloud iam service-api-key-create)",
         Kind::OtherAccount => "Use a key of that account, or correct --account-id",

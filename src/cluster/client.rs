@@ -24,8 +24,9 @@ pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync
     Ok(Client::try_from(config)?)
 }
 
-/// Returns when the API server serves IamTokens. Says once what it waits for, and again whenever that changes.
-pub async fn wait_for_crd(api: &Api<IamToken>) {
+/// Returns when the API server serves IamTokens. Says what it waits for, to the log and to `say`, once and again whenever
+/// that changes.
+pub async fn wait_for_crd(api: &Api<IamToken>, say: impl Fn(&str)) {
     let mut said = String::new();
     loop {
         let first = ListParams::default().limit(1);
@@ -43,6 +44,7 @@ pub async fn wait_for_crd(api: &Api<IamToken>) {
         };
         if said != waits_for {
             warn!("waiting: {waits_for}");
+            say(&waits_for);
             said = waits_for;
         }
         tokio::time::sleep(CRD_POLL).await;

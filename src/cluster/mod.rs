@@ -2,9 +2,11 @@
 //! events. Each request has a deadline, and each refusal becomes an [`ApiProblem`].
 
 pub mod client;
+pub mod deadline;
 pub mod events;
 pub mod lease;
 pub mod secrets;
+pub mod server_time;
 pub mod source;
 pub mod status;
 pub mod target;

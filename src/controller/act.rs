@@ -1,5 +1,6 @@
 //! The acts: what a decision asks for, done. Each is one to three requests, and its outcome is a value.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,9 +10,10 @@ use super::context::{Context, Remembered};
 use crate::api::Reason;
 use crate::cluster::source;
 use crate::cluster::target::Targets;
-use crate::core::decide::{Failed, Observed, Why, Work, is_from_the_future};
+use crate::core::decide::{Observed, Why, Work, is_from_the_future};
 use crate::core::digest;
 use crate::core::failure::{Failure, Flaw, Kind};
+use crate::core::memory::Failed;
 use crate::core::observed::{Seen, Standing};
 use crate::core::plan::Plan;
 use crate::core::problem::{ApiKind, ApiProblem, Problem};
@@ -20,6 +22,7 @@ use crate::core::render::{self, Expect};
 use crate::core::schedule::since;
 use crate::core::status::Note;
 use crate::core::view::Key;
+use crate::iam::order::Permit;
 use crate::iam::share::{Outcome as Answer, Refused, Want};
 use crate::iam::{Ask, Grant};
 
@@ -32,6 +35,8 @@ pub(super) struct Job<'a> {
     pub(super) key: &'a Key,
     pub(super) plan: &'a Plan,
     pub(super) observed: &'a Observed<'a>,
+    /// Its place among those who work.
+    pub(super) place: Option<Arc<Permit>>,
 }
 
 /// What became of it.
@@ -112,6 +117,7 @@ impl Job<'_> {
             skew: grant.skew,
         };
         remembered.memory.written = self.write(&record, &grant.token).await?;
+        remembered.memory.wrote(&record.token);
         info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
         let repair = why == Why::Missing && self.observed.had_target(self.plan);
         Ok(Outcome::Done(repair.then(|| self.repaired(remembered))))
@@ -125,7 +131,7 @@ impl Job<'_> {
             Outcome::Failed(Failed { problem: Problem::Iam(failure), at: self.context.now(), attempts: None, jitter })
         };
         let want = self.want(same);
-        match self.context.sharing.ask(ask, want).await {
+        match self.context.sharing.ask(ask, want, self.place.clone()).await {
             Answer::Refused(refused) => Err(of_refusal(refused, want)),
             Answer::Pending => Err(Outcome::Pending),
             Answer::Granted(grant) if !want.is_outlived_by(&grant) => Err(refused(Kind::Unusable(Flaw::ShorterLived))),
@@ -147,6 +153,7 @@ impl Job<'_> {
         let drifted = record.shape == self.plan.shape;
         let record = Record { owner: self.owner(), shape: self.plan.shape.clone(), ..record.clone() };
         remembered.memory.written = self.write(&record, &token).await?;
+        remembered.memory.wrote(&record.token);
         info!(iamtoken = %self.key, target = name, drifted, "rewritten");
         Ok(Outcome::Done(drifted.then(|| self.repaired(remembered))))
     }

@@ -3,23 +3,28 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::health::Vitals;
 use super::lead::Lead;
+use super::steps::Steps;
 use crate::clock::Clock;
 use crate::cluster::events::Events;
-use crate::core::decide::Memory;
+use crate::cluster::server_time::ServerTime;
 use crate::core::endpoint::Endpoints;
+use crate::core::failure::Failure;
+use crate::core::memory::Memory;
 use crate::core::observed::Seen;
 use crate::core::plan::Plan;
 use crate::core::record::Mark;
 use crate::core::view::{Key, View};
 use crate::iam::AskId;
-use crate::iam::order::{Order, Permit};
+use crate::iam::order::{Lane, Order, Permit};
 use crate::iam::share::Sharing;
 
 /// The handles and the small state that reconciles share.
@@ -29,6 +34,9 @@ pub(super) struct Context {
     pub(super) sharing: Sharing,
     pub(super) events: Events,
     pub(super) lead: Lead,
+    pub(super) vitals: Vitals,
+    pub(super) steps: Steps,
+    pub(super) server_time: ServerTime,
     /// Notified once all IamTokens that exist are known.
     pub(super) tokens_listed: Notify,
     clock: Arc<dyn Clock>,
@@ -49,20 +57,31 @@ pub(super) struct Process {
     pub(super) orders: Orders,
     pub(super) events: Events,
     pub(super) lead: Lead,
+    pub(super) steps: Steps,
+    pub(super) server_time: ServerTime,
 }
 
 /// Who may do anything, and who may only write a status: two lines, so that a slow IAM holds up no status.
 #[derive(Clone)]
 pub(super) struct Orders {
-    pub(super) refreshes: Order,
+    pub(super) work: Order,
     pub(super) statuses: Order,
 }
 
 /// The places that one reconcile holds.
 #[derive(Default)]
 pub(super) struct Places {
-    refresh: Option<Permit>,
+    /// That of its work, which an exchange keeps until it has ended.
+    pub(super) work: Option<Arc<Permit>>,
     status: Option<Permit>,
+}
+
+/// How one `IamToken` stands in line.
+pub(super) struct InLine {
+    /// How long it has waited.
+    pub(super) waited: Duration,
+    /// Why the endpoint that it is to ask is asked by one at a time, if it is.
+    pub(super) trouble: Option<Failure>,
 }
 
 /// What is remembered of one `IamToken`. Losing it costs at most a read or a try.
@@ -76,6 +95,8 @@ pub(super) struct Remembered {
     pub(super) ask: Option<(Mark, String, AskId)>,
     /// The `IamToken`'s resourceVersion after our own last write: an older copy is not acted upon.
     pub(super) written: u64,
+    /// [`Steps::set_back`] when it was last brought in step with the clock.
+    set_back: Duration,
 }
 
 // === impl Remembered ===
@@ -92,10 +113,26 @@ impl Remembered {
 // === impl Context ===
 
 impl Context {
-    pub(super) fn new(process: Process, call: UnboundedSender<Key>) -> Self {
-        let Process { client, clock, endpoints, sharing, orders, events, lead } = process;
+    pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
+        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time } = process;
         let (tokens_listed, view, remembered, synced) = Default::default();
-        Self { client, endpoints, sharing, events, lead, tokens_listed, clock, orders, call, view, remembered, synced }
+        Self {
+            client,
+            endpoints,
+            sharing,
+            events,
+            lead,
+            vitals,
+            steps,
+            server_time,
+            tokens_listed,
+            clock,
+            orders,
+            call,
+            view,
+            remembered,
+            synced,
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -117,8 +154,16 @@ impl Context {
 
     /// What is remembered of the `IamToken` with this uid.
     pub(super) fn recall(&self, key: &Key, uid: &str) -> Remembered {
+        let set_back = self.steps.set_back();
         let remembered = lock(&self.remembered).get(key).filter(|it| it.uid == uid).cloned();
-        remembered.unwrap_or_else(|| Remembered { uid: uid.to_owned(), ..Remembered::default() })
+        let Some(mut remembered) = remembered else {
+            return Remembered { uid: uid.to_owned(), set_back, ..Remembered::default() };
+        };
+        if let Some(by) = set_back.checked_sub(remembered.set_back).filter(|by| !by.is_zero()) {
+            remembered.memory.set_back(by);
+            remembered.set_back = set_back;
+        }
+        remembered
     }
 
     pub(super) fn remember(&self, key: &Key, remembered: Remembered) {
@@ -131,29 +176,38 @@ impl Context {
         if let Some((_, _, id)) = remembered.and_then(|remembered| remembered.ask) {
             self.sharing.unfollow(id, key);
         }
-        self.orders.refreshes.forget(key);
+        self.orders.work.forget(key);
         self.orders.statuses.forget(key);
+        self.vitals.forget(key);
     }
 
     /// The places that the `IamToken` was called to, if it was.
     pub(super) fn called(&self, key: &Key) -> Places {
-        Places { refresh: self.orders.refreshes.called(key), status: self.orders.statuses.called(key) }
+        let work = self.orders.work.called(key).map(Arc::new);
+        Places { work, status: self.orders.statuses.called(key) }
     }
 
-    /// Whether there is a place among those who refresh; if not, there is one in line by `deadline`.
-    pub(super) fn admits_refresh(&self, key: &Key, deadline: Timestamp, places: &mut Places) -> bool {
-        if places.refresh.is_none() {
-            places.refresh = self.orders.refreshes.admit(key, deadline, &self.call);
+    /// Whether there is a place for work in this lane; if not, there is one in line by `deadline`.
+    pub(super) fn admits_work(&self, key: &Key, lane: Lane, deadline: Timestamp, places: &mut Places) -> bool {
+        places.work.take_if(|permit| !permit.is_in(&lane));
+        if places.work.is_none() {
+            places.work = self.orders.work.admit(key, lane, deadline, &self.call).map(Arc::new);
         }
-        places.refresh.is_some()
+        places.work.is_some()
+    }
+
+    /// How the `IamToken` stands in line for work.
+    pub(super) fn in_line(&self, key: &Key, lane: &Lane) -> InLine {
+        let trouble = lane.as_ref().and_then(|endpoint| self.orders.work.trouble(endpoint));
+        InLine { waited: self.orders.work.waited(key).unwrap_or_default(), trouble }
     }
 
     /// Whether there is a place among those who write a status; if not, there is one in line. IAM holds nobody up there.
     pub(super) fn admits_status(&self, key: &Key, places: &mut Places) -> bool {
-        if places.refresh.is_none() && places.status.is_none() {
-            places.status = self.orders.statuses.admit(key, self.now(), &self.call);
+        if places.work.is_none() && places.status.is_none() {
+            places.status = self.orders.statuses.admit(key, None, self.now(), &self.call);
         }
-        places.refresh.is_some() || places.status.is_some()
+        places.work.is_some() || places.status.is_some()
     }
 
     /// From now on the `IamToken` is looked at whenever a token for this ask has come, and no longer for the one before.

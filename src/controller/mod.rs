@@ -1,9 +1,12 @@
 //! The shell that sequences everything: watch -> observe -> decide -> act -> record -> requeue.
 
 mod act;
+mod action;
 mod context;
+mod health;
 mod lead;
 mod reconcile;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +22,22 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{debug, info, warn};
 
 use self::context::{Context, Orders, Process};
+pub use self::health::Health;
+use self::health::Vitals;
 use self::lead::Lead;
+use self::steps::Steps;
 use crate::api::{IamToken, Listed};
 use crate::clock::Clock;
 use crate::cluster::client::wait_for_crd;
+use crate::cluster::deadline::{with_deadlines, with_signs};
 use crate::cluster::events::Events;
 use crate::cluster::lease::Leases;
 use crate::cluster::secrets::{self, Change};
+use crate::cluster::server_time::ServerTime;
 use crate::core::endpoint::Endpoints;
+use crate::core::readiness::Secrets;
 use crate::core::view::Key;
+use crate::core::watchdog::Watched;
 use crate::iam::Exchange;
 use crate::iam::order::Order;
 use crate::iam::share::Sharing;
@@ -37,6 +47,10 @@ pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 
 /// How long the first list of Secrets may take before IamTokens are looked at without it, one by one.
 const PATIENCE_FOR_SECRETS: Duration = Duration::from_secs(30);
+
+/// How long what is in flight at the end may take: kubelet kills 30 s after it asked for the end, and the lease must be
+/// given up before that.
+const PATIENCE_AT_THE_END: Duration = Duration::from_secs(20);
 
 /// What the admin decides.
 #[derive(Clone, Debug)]
@@ -75,38 +89,58 @@ pub struct World {
 
 /// Runs until `shutdown` resolves and what was in flight has ended.
 pub async fn run(settings: Settings, world: World, shutdown: Shutdown) {
+    run_with_health(settings, world, shutdown, Health::default()).await;
+}
+
+/// As [`run`], and `health` tells how it is.
+pub async fn run_with_health(settings: Settings, world: World, shutdown: Shutdown, health: Health) {
+    let server_time = ServerTime::default();
+    let client = with_deadlines(&server_time.read_by(&world.client, Arc::clone(&world.clock)));
     let lead = Lead::new(Arc::clone(&world.clock), settings.lease.as_ref().map(|lease| lease.identity.clone()));
     let process = Process {
         sharing: Sharing::new(world.exchange, Arc::clone(&world.clock)),
-        orders: Orders { refreshes: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) },
-        events: Events::new(world.client.clone()),
+        orders: Orders { work: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) },
+        events: Events::new(client.clone()),
         endpoints: settings.endpoints,
-        client: world.client.clone(),
+        client: client.clone(),
         clock: world.clock,
         lead: lead.clone(),
+        steps: Steps::new(),
+        server_time,
     };
+    let clocks = process.steps.clone().watch(Arc::clone(&process.clock), process.sharing.clone());
     let scopes: Vec<Option<String>> = match settings.namespaces {
         namespaces if namespaces.is_empty() => vec![None],
         namespaces => namespaces.into_iter().map(Some).collect(),
     };
-    let controllers = scopes.into_iter().map(|namespace| {
+    let mut vitals = vec![];
+    let mut controllers = vec![];
+    for namespace in scopes {
         let (call, calls) = unbounded_channel();
-        let context = Context::new(process.clone(), call);
-        run_scope(namespace, Arc::new(context), calls, shutdown.clone())
-    });
+        vitals.push(Vitals::new(namespace.clone(), Arc::clone(&process.clock), call.clone()));
+        let context = Context::new(process.clone(), vitals[vitals.len() - 1].clone(), call);
+        controllers.push(run_scope(namespace, Arc::new(context), calls, shutdown.clone()));
+    }
+    health.begins(vitals, lead.clone(), shutdown.clone());
     let (ended, end) = tokio::sync::oneshot::channel();
     let controllers = async {
-        future::join_all(controllers).await;
+        let late = async {
+            future::select(Box::pin(shutdown), Box::pin(health.patrol())).await;
+            tokio::time::sleep(PATIENCE_AT_THE_END).await;
+        };
+        if let future::Either::Right(_) = future::select(future::join_all(controllers), Box::pin(late)).await {
+            warn!("what was in flight took longer than {} s and is given up", PATIENCE_AT_THE_END.as_secs());
+        }
         let _ = ended.send(());
     };
     let campaign = async {
         if let Some(lease) = &settings.lease {
-            let leases = Leases::new(&world.client, &lease.namespace, &lease.name);
+            let leases = Leases::new(&client, &lease.namespace, &lease.name);
             lead.campaign(leases, end).await;
         }
     };
     // What is in flight at the end is finished under the lease, which is given up only then.
-    future::join(controllers, campaign).await;
+    future::select(Box::pin(future::join(controllers, campaign)), Box::pin(clocks)).await;
 }
 
 /// One controller for one namespace, or for all.
@@ -116,12 +150,13 @@ async fn run_scope(
     calls: UnboundedReceiver<Key>,
     shutdown: Shutdown,
 ) {
-    let tokens: Api<Listed> = api(&context.client, namespace.as_deref());
+    let tokens: Api<Listed> = api(&heard(&context, Watched::IamTokens), namespace.as_deref());
     let plain: Api<IamToken> = api(&context.client, namespace.as_deref());
-    let served = wait_for_crd(&plain);
+    let served = wait_for_crd(&plain, |why| context.vitals.note(|progress| progress.crd = Err(why.to_owned())));
     if let future::Either::Right(_) = future::select(Box::pin(served), shutdown.clone()).await {
         return;
     }
+    context.vitals.note(|progress| progress.crd = Ok(()));
     let (reader, writer) = reflector::store();
     let observer = Arc::clone(&context);
     let listed = watcher(tokens, watcher::Config::default())
@@ -145,6 +180,7 @@ async fn run_scope(
         .reconcile_on(keys(calls).map(|key| object(&key)))
         .reconcile_all_on(synced)
         .reconcile_all_on(context.lead.beginnings())
+        .reconcile_all_on(context.steps.noticed())
         .graceful_shutdown_on(shutdown)
         .run(reconcile::reconcile, |_, never, _| match *never {}, Arc::clone(&context))
         .for_each(|result| {
@@ -175,6 +211,7 @@ fn observe(context: &Context, event: &Event<Listed>) {
         }
         Event::InitDone => {
             context.tokens_listed.notify_one();
+            context.vitals.note(|progress| progress.tokens = true);
             context.with_view(crate::core::view::View::relisted)
         }
     };
@@ -187,9 +224,10 @@ fn secret_changes(
     namespace: Option<&str>,
     context: &Arc<Context>,
 ) -> (impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<Listed>> + Send + 'static) {
-    let api = api(&context.client, namespace);
+    let api = api(&heard(context, Watched::Secrets), namespace);
     let (first, synced) = tokio::sync::oneshot::channel();
-    let (mut first, begin, viewer, late) = (Some(first), Arc::clone(context), Arc::clone(context), Arc::clone(context));
+    let mut first = Some(first);
+    let [begin, viewer, lister, late] = std::array::from_fn(|_| Arc::clone(context));
     let changes = secrets::watch(api, move |apply| viewer.with_view(|view| apply(view)));
     let changes = stream::once(async move { begin.tokens_listed.notified().await })
         .flat_map(|()| stream::empty::<Change>())
@@ -200,18 +238,27 @@ fn secret_changes(
                 if let Some(first) = first.take() {
                     let _ = first.send(());
                 }
+                lister.vitals.note(|progress| progress.secrets = Secrets::Listed);
                 keys
             }
         })
         .flat_map(stream::iter)
         .map(|key| object(&key));
     let synced = stream::once(async move {
-        if tokio::time::timeout(PATIENCE_FOR_SECRETS, synced).await.is_err() {
+        let in_time = tokio::time::timeout(PATIENCE_FOR_SECRETS, synced).await.is_ok();
+        if !in_time {
             warn!("the list of Secrets takes long: is the operator allowed to list and watch them?");
+            late.vitals.note(|progress| progress.secrets = Secrets::Late);
         }
         late.set_synced();
     });
     (synced, changes)
+}
+
+/// The client of a watch: each of its requests and each piece of an answer is a sign that the watch is alive.
+fn heard(context: &Context, watched: Watched) -> Client {
+    let vitals = context.vitals.clone();
+    with_signs(&context.client, move || vitals.heard(watched))
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>

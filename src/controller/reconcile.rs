@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
+use kube::runtime::controller;
 use kube::{Resource as _, ResourceExt as _};
 use tracing::{debug, warn};
 
 use super::act::{Job, Outcome};
+use super::action::Action;
 use super::context::{Context, Places, Remembered};
 use super::key;
 use crate::api::{IamTokenStatus, Listed, REFRESH_REQUESTED};
@@ -23,6 +24,7 @@ use crate::core::record::Mark;
 use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
 use crate::core::status::{self, Note, Situation};
 use crate::core::view::{Claim, Key};
+use crate::iam::order::Lane;
 use k8s_openapi::api::core::v1::ObjectReference;
 
 /// More steps than any look needs: to look, to refresh, to rewrite, to remove, and again after lost races.
@@ -33,6 +35,9 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// An exchange that takes long is joined again after this.
 const JOIN_AGAIN: Duration = Duration::from_secs(1);
+
+/// Whoever stands in line for so long is told.
+const WORTH_A_WORD: Duration = Duration::from_secs(30);
 
 /// No look follows another sooner.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
@@ -57,26 +62,33 @@ fn claimed_target(token: &Listed) -> String {
 }
 
 /// Never fails: what goes wrong is in the status, or is tried again.
-pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Result<Action, Infallible> {
+pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Result<controller::Action, Infallible> {
     let key = key(&token);
-    let places = context.called(&key);
+    let running = context.vitals.look(&key);
+    let action = look(&token, &key, &context).await;
+    running.ends(action.after);
+    Ok(action.into())
+}
+
+async fn look(token: &Listed, key: &Key, context: &Context) -> Action {
+    let places = context.called(key);
     let uid = token.uid().unwrap_or_default();
     let version = token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
-    let remembered = context.recall(&key, &uid);
+    let remembered = context.recall(key, &uid);
     if token.meta().deletion_timestamp.is_some() || !context.is_synced() {
-        return Ok(Action::await_change());
+        return Action::await_change();
     }
     if !context.lead.holds() {
-        return Ok(Action::requeue(LONGEST_SLEEP));
+        return Action::requeue(LONGEST_SLEEP);
     }
     if version < remembered.written {
-        return Ok(Action::requeue(SOON)); // A copy from before our own last write: the newer one is under way.
+        return Action::requeue(SOON); // A copy from before our own last write: the newer one is under way.
     }
     let seen = Mark { uid, version: token.resource_version().unwrap_or_default() };
-    let mut look = Look { context: &context, key: &key, remembered, places, seen, moved: false };
-    let action = look.at(&token).await;
-    context.remember(&key, look.remembered);
-    Ok(action)
+    let mut look = Look { context, key, remembered, places, seen, moved: false };
+    let action = look.at(token).await;
+    context.remember(key, look.remembered);
+    action
 }
 
 /// One look.
@@ -125,6 +137,7 @@ impl Look<'_> {
             Err(problem) => return self.at_unplannable(token, &before, &problem).await,
         };
         for _ in 0..MOST_STEPS {
+            self.context.vitals.stepped(self.key);
             if let ControlFlow::Break(action) = self.step(token, &plan, &before).await {
                 return action;
             }
@@ -133,7 +146,8 @@ impl Look<'_> {
     }
 
     async fn step(&mut self, token: &Listed, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {
-        let known = self.known(plan);
+        let mut known = self.known(plan);
+        self.remembered.memory.correct(&mut known.target, self.context.server_time.ahead());
         let (now, requested) = (self.context.now(), token.annotations().get(REFRESH_REQUESTED).map(String::as_str));
         self.remembered.memory.note_request(requested, now);
         let (memory, uid) = (self.remembered.memory.clone(), self.remembered.uid.clone());
@@ -152,11 +166,11 @@ impl Look<'_> {
         };
         let scene = Scene { plan, observed, before, now };
         ControlFlow::Break(match decide::decide(plan, &observed, scene.now) {
-            Step::Work(work) if self.is_admitted(&scene) => match self.work(work, &scene).await {
+            Step::Work(work) if self.is_admitted(work, &scene) => match self.work(work, &scene).await {
                 Progress::Made => return ControlFlow::Continue(()),
                 Progress::Pending => self.wait_for_iam(scene).await,
             },
-            Step::Work(_) => self.stand_in_line(&scene).await,
+            Step::Work(work) => self.stand_in_line(work, &scene).await,
             Step::Rest => self.settle(&scene, None, None).await,
             Step::Refuse(problem) => self.settle(&scene, Some(&problem), None).await,
             Step::Wait(problem, retry_at) => self.settle(&scene, Some(&problem), retry_at).await,
@@ -164,7 +178,8 @@ impl Look<'_> {
     }
 
     async fn work(&mut self, work: Work, scene: &Scene<'_>) -> Progress {
-        let job = Job { context: self.context, key: self.key, plan: scene.plan, observed: &scene.observed };
+        let place = self.places.work.clone();
+        let job = Job { context: self.context, key: self.key, plan: scene.plan, observed: &scene.observed, place };
         match job.run(work, &mut self.remembered).await {
             Outcome::Done(note) => {
                 self.moved |= work == Work::Remove;
@@ -192,20 +207,25 @@ impl Look<'_> {
         self.settle(&scene, trouble, Some(later(scene.now, JOIN_AGAIN))).await
     }
 
-    fn is_admitted(&mut self, scene: &Scene<'_>) -> bool {
+    fn is_admitted(&mut self, work: Work, scene: &Scene<'_>) -> bool {
         let deadline = decide::deadline(&scene.observed, scene.now);
-        self.context.admits_refresh(self.key, deadline, &mut self.places)
+        self.context.admits_work(self.key, lane(work, scene.plan), deadline, &mut self.places)
     }
 
-    /// Others go first. The status is left as it is, but for a token that expires meanwhile.
-    async fn stand_in_line(&mut self, scene: &Scene<'_>) -> Action {
-        let trouble = scene.observed.memory.trouble.as_ref().map(|trouble| &trouble.problem);
-        let expired =
-            status::was_ready(scene.before) && !status::is_ready(scene.before, &situation(scene, trouble), scene.now);
-        if expired {
-            return self.settle(scene, trouble, None).await;
+    /// Others go first. The status is left as it is, but for a token that expires meanwhile, an endpoint that fails and
+    /// a wait that takes long.
+    async fn stand_in_line(&mut self, work: Work, scene: &Scene<'_>) -> Action {
+        let line = self.context.in_line(self.key, &lane(work, scene.plan));
+        let told = scene.observed.memory.trouble.as_ref().map(|trouble| trouble.problem.clone());
+        let long = line.waited >= WORTH_A_WORD;
+        let problem = told.or_else(|| line.trouble.map(Problem::Iam)).or_else(|| long.then_some(Problem::Queued));
+        let ready = status::is_ready(scene.before, &situation(scene, problem.as_ref()), scene.now);
+        let again = (!long).then(|| later(scene.now, WORTH_A_WORD));
+        if problem.is_some() || (status::was_ready(scene.before) && !ready) {
+            return self.settle(scene, problem.as_ref(), again).await;
         }
-        requeue(next_look(scene.plan, &scene.observed, scene.now), scene.now)
+        let look = next_look(scene.plan, &scene.observed, scene.now);
+        requeue([again, look].into_iter().flatten().min(), scene.now)
     }
 
     /// Nothing is left to do: says so, if that is news.
@@ -218,7 +238,8 @@ impl Look<'_> {
 
     async fn at_unplannable(&mut self, token: &Listed, before: &IamTokenStatus, problem: &Problem) -> Action {
         let target = claimed_target(token);
-        let seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
+        let mut seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
+        self.remembered.memory.correct(&mut seen, self.context.server_time.ahead());
         let standing = Standing::of(&seen, &self.key.name, &self.remembered.uid);
         let situation = Situation {
             generation: token.metadata.generation.unwrap_or_default(),
@@ -288,6 +309,11 @@ impl Look<'_> {
     fn at_hand(&self, plan: &Plan, source: &Seen) -> Option<Timestamp> {
         self.context.sharing.at_hand(self.remembered.ask_id(plan, source)?)
     }
+}
+
+/// Who is asked for it.
+fn lane(work: Work, plan: &Plan) -> Lane {
+    matches!(work, Work::Refresh(_)).then(|| plan.endpoint.clone())
 }
 
 fn situation<'a>(scene: &Scene<'a>, problem: Option<&'a Problem>) -> Situation<'a> {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::memory::{Inputs, Memory, Trouble};
 use super::observed::{Facts, Seen, Standing};
-use super::pace::Pace;
 use super::plan::Plan;
 use super::problem::Problem;
-use super::record::{Mark, Record};
+use super::record::Record;
 use super::schedule;
 
 /// A record that claims to be so much younger than now was written by a clock that was wrong.
@@ -40,65 +40,6 @@ pub struct Observed<'a> {
     pub memory: &'a Memory,
     /// When the newest token of the same credential that is still at hand was asked for.
     pub shared: Option<Timestamp>,
-}
-
-/// What a process remembers of an `IamToken` between two looks. Losing it costs at most a read or a try.
-#[derive(Clone, Debug, Default)]
-pub struct Memory {
-    /// The last refresh, if it failed.
-    pub trouble: Option<Trouble>,
-    /// The last of all other work, if it failed: neither must quicken or hold up the other.
-    pub hitch: Option<Trouble>,
-    /// A later state of the source Secret that was found to hold the same key.
-    pub same_key: Option<Mark>,
-    /// A state of the target that no token can be recovered from.
-    pub unrecoverable: Option<Mark>,
-    /// The last value of the annotation that asks for a refresh, and when it was first seen.
-    pub request: Option<(String, Timestamp)>,
-    /// How often in a row the target was repaired.
-    pub repairs: Pace,
-    /// The target as our own last write left it. Where that is not as planned, some admission rule changes what we
-    /// write, and writing it again would go on for ever.
-    pub written: Option<Mark>,
-}
-
-/// A failed try.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trouble {
-    /// What was tried.
-    pub work: Work,
-    /// Why it failed.
-    pub problem: Problem,
-    /// How often in a row.
-    pub attempts: u32,
-    /// When.
-    pub failed_at: Timestamp,
-    /// The draw that spreads retries.
-    pub jitter: u16,
-    /// What it was tried with.
-    pub inputs: Inputs,
-}
-
-/// How a try failed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failed {
-    /// Why.
-    pub problem: Problem,
-    /// When.
-    pub at: Timestamp,
-    /// How often in a row, where others tried the same.
-    pub attempts: Option<u32>,
-    /// The draw that spreads retries.
-    pub jitter: u16,
-}
-
-/// What a try depends on: where one of these changes, a new try is worth making at once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inputs {
-    generation: i64,
-    requested: Option<String>,
-    source: Option<Mark>,
-    target: Option<Mark>,
 }
 
 /// What to do.
@@ -194,53 +135,6 @@ impl<'a> Observed<'a> {
     fn is_requested(&self) -> bool {
         let answered = self.standing().record().and_then(|record| record.refresh_requested.as_deref());
         self.requested.is_some() && self.requested != answered
-    }
-}
-
-// === impl Memory, Trouble ===
-
-impl Memory {
-    /// The annotation that asks for a refresh has this value.
-    pub fn note_request(&mut self, requested: Option<&str>, now: Timestamp) {
-        if self.request.as_ref().map(|(value, _)| value.as_str()) != requested {
-            self.request = requested.map(|value| (value.to_owned(), now));
-        }
-    }
-
-    /// A try has failed.
-    pub fn failed(&mut self, failed: Failed, work: Work, inputs: Inputs) {
-        let slot = if matches!(work, Work::Refresh(_)) { &mut self.trouble } else { &mut self.hitch };
-        let before = slot.take().filter(|trouble| trouble.problem.reason() == failed.problem.reason());
-        let again = before.map_or(1, |trouble| trouble.attempts.saturating_add(1));
-        *slot = Some(Trouble {
-            work,
-            problem: failed.problem,
-            attempts: failed.attempts.unwrap_or(again),
-            failed_at: failed.at,
-            jitter: failed.jitter,
-            inputs,
-        });
-    }
-
-    /// A try has succeeded and left the target in this state. That writes it anew is no cure for a key that is refused.
-    pub fn succeeded(&mut self, work: Work, target: Option<&Facts>) {
-        if matches!(work, Work::Refresh(_)) {
-            self.trouble = None;
-            self.hitch.take_if(|hitch| hitch.work != Work::Remove);
-        } else {
-            self.hitch = None;
-            if let Some(trouble) = &mut self.trouble {
-                trouble.inputs.target = target.map(|facts| facts.mark.clone());
-            }
-        }
-    }
-}
-
-impl Trouble {
-    /// When the next try may be made; `expires_at` is when the token in place dies.
-    #[must_use]
-    pub fn retry_at(&self, expires_at: Option<Timestamp>) -> Option<Timestamp> {
-        schedule::retry_at(self.problem.retry(), self.attempts, self.failed_at, expires_at, self.jitter)
     }
 }
 
@@ -346,13 +240,15 @@ pub fn is_from_the_future(record: &Record, now: Timestamp) -> bool {
     schedule::since(record.refreshed_at, now) > CLOCK_DOUBT
 }
 
-/// Where it stands in line: by the end of the token in place, first where there never was a token. Who has failed without
-/// one comes after all that can still be saved, so that credentials that are refused starve nobody.
+/// Where it stands in line: by the end of the token in place, first where that has passed or there never was one. Who has
+/// none and needs a person comes after all that can still be saved: credentials that are refused starve nobody.
 #[must_use]
 pub fn deadline(o: &Observed<'_>, now: Timestamp) -> Timestamp {
     match o.expires_at() {
         Some(at) if at > now => at,
-        _ if o.memory.trouble.is_some() => schedule::later(now, FAILING_LAST),
+        _ if o.memory.trouble.as_ref().is_some_and(|trouble| trouble.problem.needs_a_person()) => {
+            schedule::later(now, FAILING_LAST)
+        }
         at => at.unwrap_or(Timestamp::MIN),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The base URL of an IAM, such as `https://iam.cloud.ibm.com`: scheme, host and optional port and path, with neither
 /// a trailing slash nor the `/identity/token` that users often paste along.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint(String);
 
 /// Why a text is no endpoint.

@@ -35,6 +35,8 @@ pub enum Kind {
     Unavailable(Option<Duration>),
     /// 429: with the seconds of `Retry-After`, if it came.
     Throttled(Option<Duration>),
+    /// This operator itself has asked too often with this credential: wait so long.
+    Paced(Duration),
     /// 3xx.
     Redirected,
     /// 200, but no usable token.
@@ -129,7 +131,7 @@ impl Failure {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self.kind {
-            Kind::Throttled(Some(after)) | Kind::Unavailable(Some(after)) => Retry::After(after),
+            Kind::Throttled(Some(after)) | Kind::Unavailable(Some(after)) | Kind::Paced(after) => Retry::After(after),
             Kind::Rejected(Verdict::Locked) => Retry::NotWithin(Duration::from_mins(30)),
             Kind::Unusable(Flaw::ShorterLived | Flaw::NoAccount)
             | Kind::Redirected
@@ -148,7 +150,19 @@ impl Failure {
         match self.kind {
             Kind::Untrusted | Kind::Redirected | Kind::Rejected(_) | Kind::RequestRejected | Kind::OtherAccount => true,
             Kind::Unusable(flaw) => flaw == Flaw::NoAccount,
-            Kind::Unreachable(_) | Kind::Unavailable(_) | Kind::Throttled(_) => false,
+            Kind::Unreachable(_) | Kind::Unavailable(_) | Kind::Throttled(_) | Kind::Paced(_) => false,
+        }
+    }
+
+    /// Whether it is the endpoint that failed, and not what was asked of it: others who ask would fare no better.
+    #[must_use]
+    pub fn is_of_endpoint(&self) -> bool {
+        match self.kind {
+            Kind::Unreachable(_) | Kind::Untrusted | Kind::Unavailable(_) | Kind::Redirected => true,
+            Kind::Unusable(flaw) => matches!(flaw, Flaw::NotJson | Flaw::TooLarge),
+            Kind::Throttled(_) | Kind::Paced(_) | Kind::Rejected(_) | Kind::RequestRejected | Kind::OtherAccount => {
+                false
+            }
         }
     }
 
@@ -160,6 +174,7 @@ impl Failure {
             Kind::Untrusted => Reason::IamUntrusted,
             Kind::Unavailable(_) => Reason::IamUnavailable,
             Kind::Throttled(_) => Reason::IamThrottled,
+            Kind::Paced(_) => Reason::ExchangesPaced,
             Kind::Redirected => Reason::IamRedirected,
             Kind::Unusable(_) => Reason::IamAnswerUnusable,
             Kind::Rejected(_) => Reason::CredentialRejected,
@@ -189,6 +204,7 @@ impl Failure {
             Kind::Untrusted => "its certificate is not trusted",
             Kind::Unavailable(_) => "it answers with an error that should pass",
             Kind::Throttled(_) => "too many tokens were asked for with this API key",
+            Kind::Paced(_) => "the operator itself has asked for many tokens with this API key and waits a moment",
             Kind::Redirected => "it answers with a redirect, which is never followed: a key must not travel on",
             Kind::Unusable(flaw) => flaw.what(),
             Kind::Rejected(Verdict::NotFound) => "the API key could not be found",
@@ -211,6 +227,7 @@ impl Failure {
             Kind::Untrusted => "Give the operator the CA that signed it, or find out who answers in IAM's place",
             Kind::Unavailable(_) => "It is tried again by itself; see cloud.ibm.com/status if it lasts",
             Kind::Throttled(_) => "It is tried again by itself; find out who else uses this API key",
+            Kind::Paced(_) => "Find out who changes the source Secret, the target or the IamToken again and again",
             Kind::Redirected => "Ask the admin to correct the operator's endpoint or the proxy in front of it",
             Kind::Unusable(Flaw::NoAccount) => {
                 "Remove spec.accountId, or use a credential whose tokens name their account"

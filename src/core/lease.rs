@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::schedule::since;
+use super::schedule::{later, since};
 
 /// After so long without a renewal a lease is anybody's: as Kubernetes' own components have it, in seconds.
 pub const DURATION: Duration = Duration::from_secs(15);
@@ -31,6 +31,18 @@ pub struct Moment {
     /// By the wall clock.
     pub wall: Timestamp,
 }
+
+/// What the wall clock did beside going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It was set ahead, or the machine was suspended.
+    Ahead(Duration),
+    /// It was set back.
+    Back(Duration),
+}
+
+/// Clocks are disciplined by less than this all the time.
+const SMALLEST_STEP: Duration = Duration::from_secs(2);
 
 /// A lease as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +74,18 @@ impl Moment {
     #[must_use]
     pub fn most_since(self, earlier: Self) -> Duration {
         self.least_since(earlier).max(since(self.wall, earlier.wall))
+    }
+
+    /// What the wall clock did since `earlier` beside going on, if that is more than a clock does anyway.
+    #[must_use]
+    pub fn step_since(self, earlier: Self) -> Option<Step> {
+        let reckoned = later(earlier.wall, self.least_since(earlier));
+        let (ahead, back) = (since(self.wall, reckoned), since(reckoned, self.wall));
+        match ahead.max(back) >= SMALLEST_STEP {
+            true if back.is_zero() => Some(Step::Ahead(ahead)),
+            true => Some(Step::Back(back)),
+            false => None,
+        }
     }
 }
 
@@ -187,6 +211,15 @@ mod tests {
         assert!(leader.leads_for(moment(1, 3600)).is_none(), "suspended: the monotonic clock stood still");
         assert!(leader.leads_for(moment(11, -3600)).is_none(), "the wall clock was set back");
         assert!(leader.leads_for(moment(1, -3600)).is_some());
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_told_from_its_going_on() {
+        let step = |steady, wall| moment(steady, wall).step_since(moment(0, 0));
+        assert_eq!([step(5, 5), step(5, 6), step(5, 4), step(0, 0)], [None; 4]);
+        assert_eq!(step(5, 3605), Some(Step::Ahead(Duration::from_hours(1))));
+        assert_eq!(step(5, -55), Some(Step::Back(Duration::from_mins(1))));
+        assert_eq!(step(3600, 3598), Some(Step::Back(Duration::from_secs(2))));
     }
 
     #[test]

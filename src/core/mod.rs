@@ -3,21 +3,26 @@
 //! [`plan`] fills in a spec, [`view`] knows who names which Secret, [`decide`](mod@decide) picks the next step,
 //! [`schedule`] knows when, [`render`] writes the Secret, [`status`] says what happened.
 
+pub mod breaker;
 pub mod credential;
 pub mod decide;
 pub mod digest;
 pub mod endpoint;
 pub mod failure;
 pub mod lease;
+pub mod memory;
 pub mod observed;
 pub mod ownership;
 pub mod pace;
 pub mod plan;
 pub mod problem;
+pub mod rate;
+pub mod readiness;
 pub mod record;
 pub mod render;
 pub mod schedule;
 pub mod status;
 pub mod view;
+pub mod watchdog;
 
 pub use record::Record;

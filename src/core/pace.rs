@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::schedule::{later, since};
+use super::schedule::{earlier, later, since};
 
 /// So many repairs in a row are made at once.
 const AT_ONCE: u32 = 8;
@@ -29,6 +29,11 @@ impl Pace {
     pub fn note(&mut self, now: Timestamp) {
         let row = self.last.filter(|(_, at)| since(now, *at) < FORGIVEN).map_or(0, |(count, _)| count);
         self.last = Some((row.saturating_add(1), now));
+    }
+
+    /// The wall clock was set back.
+    pub fn set_back(&mut self, by: Duration) {
+        self.last = self.last.map(|(count, at)| (count, earlier(at, by)));
     }
 
     /// When the next repair may be made, if that is not now.

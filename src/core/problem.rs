@@ -78,6 +78,8 @@ pub enum Problem {
     Api(ApiProblem),
     /// IAM gave no usable token.
     Iam(Failure),
+    /// Others go first.
+    Queued,
 }
 
 /// Why a request to the API server failed.
@@ -132,6 +134,7 @@ impl Problem {
             Self::TargetAltered { .. } | Self::TargetFought { .. } => Reason::TargetAltered,
             Self::Api(problem) => problem.kind.reason(),
             Self::Iam(failure) => failure.reason(),
+            Self::Queued => Reason::Queued,
         }
     }
 
@@ -141,6 +144,7 @@ impl Problem {
         match self {
             Self::Api(problem) => !matches!(problem.kind, ApiKind::Conflict | ApiKind::Unavailable),
             Self::Iam(failure) => failure.needs_a_person(),
+            Self::Queued => false,
             _ => true,
         }
     }
@@ -155,6 +159,7 @@ impl Problem {
                 ApiKind::Immutable | ApiKind::OtherType | ApiKind::TooLarge => Retry::OnChange,
             },
             Self::Iam(failure) => failure.retry(),
+            Self::Queued => Retry::Soon,
             _ => Retry::OnChange,
         }
     }
@@ -203,6 +208,11 @@ impl Problem {
             ),
             Self::Api(problem) => problem.message(),
             Self::Iam(failure) => failure.to_string(),
+            Self::Queued => {
+                "Many tokens are due at once, and those that expire sooner are refreshed first. It is this one's turn in \
+                 a while by itself; where it takes long, start the operator with a larger --concurrency."
+                    .into()
+            }
         }
     }
 }

@@ -175,6 +175,12 @@ pub fn later(at: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| at.saturating_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
+/// `at` and as long before it, at least the beginning of time.
+#[must_use]
+pub fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    SignedDuration::try_from(by).ok().and_then(|by| at.saturating_sub(by).ok()).unwrap_or(Timestamp::MIN)
+}
+
 /// How long from `earlier` to `at`; zero where that is not later.
 #[must_use]
 pub fn since(at: Timestamp, earlier: Timestamp) -> Duration {

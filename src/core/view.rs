@@ -1,7 +1,7 @@
 //! Who names which Secret, and what is known of those Secrets. Nothing is kept of any other Secret, so that memory does
 //! not grow with them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -32,9 +32,9 @@ pub struct Claim {
 /// The index. Every change returns the `IamTokens` that must be looked at again.
 #[derive(Debug, Default)]
 pub struct View {
-    claims: HashMap<Key, Claim>,
-    secrets: HashMap<Key, Known>,
-    relisting: Option<HashSet<Key>>,
+    claims: BTreeMap<Key, Claim>,
+    secrets: BTreeMap<Key, Known>,
+    relisting: Option<BTreeSet<Key>>,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +103,7 @@ impl View {
 
     /// A list of all `IamTokens` begins.
     pub fn relist(&mut self) {
-        self.relisting = Some(HashSet::new());
+        self.relisting = Some(BTreeSet::new());
     }
 
     /// The list is complete: what it did not hold is gone.
@@ -238,7 +238,7 @@ mod tests {
 
     fn facts(version: &str) -> Facts {
         let mark = Mark { uid: "u".into(), version: version.into() };
-        Facts { mark, controller: None, record: None, owned: Owned::default() }
+        Facts { mark, controller: None, record: None, owned: Owned::default(), written_at: None }
     }
 
     #[test]

@@ -1,30 +1,38 @@
 //! Who goes first: a limit on how many work at once, and the nearest deadline next. Whoever must wait is called by name
 //! and holds no task meanwhile, so that ten thousand can wait.
+//!
+//! There is a lane for each endpoint, and one for work that asks IAM nothing. While an endpoint fails, its lane lets one
+//! through at a time ([`Breaker`]); the others keep their places in it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod line;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::line::{Line, Turn};
+use crate::core::endpoint::Endpoint;
+use crate::core::failure::Failure;
 use crate::core::view::Key;
+
+#[cfg(doc)]
+use crate::core::breaker::Breaker;
+
+/// Who is asked; nobody where none of IAM is.
+pub type Lane = Option<Endpoint>;
 
 /// The queue and the places. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Order {
-    state: Arc<Mutex<State>>,
-}
-
-struct State {
-    free: usize,
-    queue: BTreeMap<(Timestamp, Key), UnboundedSender<Key>>,
-    deadlines: HashMap<Key, Timestamp>,
-    called: HashSet<Key>,
+    line: Arc<Mutex<Line>>,
 }
 
 /// A place among those who work. Given up when dropped; then the next in line is called.
 pub struct Permit {
     order: Order,
+    turn: Turn,
 }
 
 // === impl Order ===
@@ -33,144 +41,131 @@ impl Order {
     /// As many places as `limit`, at least one.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        let state =
-            State { free: limit.max(1), queue: BTreeMap::new(), deadlines: HashMap::new(), called: HashSet::new() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { line: Arc::new(Mutex::new(Line::new(limit))) }
     }
 
     /// A place now, or one in line by `deadline`; then `call` receives the key when it is its turn, and the next
     /// `admit` for it succeeds.
     #[must_use]
-    pub fn admit(&self, key: &Key, deadline: Timestamp, call: &UnboundedSender<Key>) -> Option<Permit> {
-        let mut state = self.state();
-        if state.called.remove(key) {
-            return Some(Permit { order: self.clone() });
-        }
-        if state.free > 0 {
-            state.free -= 1;
-            state.leave(key);
-            return Some(Permit { order: self.clone() });
-        }
-        state.leave(key);
-        state.queue.insert((deadline, key.clone()), call.clone());
-        state.deadlines.insert(key.clone(), deadline);
-        None
+    pub fn admit(&self, key: &Key, lane: Lane, deadline: Timestamp, call: &UnboundedSender<Key>) -> Option<Permit> {
+        let now = now();
+        let turn = self.change(|line| {
+            if let Some(turn) = line.called(key) {
+                if turn.is_in(&lane) {
+                    return Some(turn);
+                }
+                line.give_up(&turn);
+            }
+            line.stand(key, lane, deadline, call.clone(), now);
+            line.dispatch(Some(key), now);
+            line.called(key)
+        });
+        turn.map(|turn| Permit { order: self.clone(), turn })
     }
 
     /// The place that the key was called to, if it was.
     #[must_use]
     pub fn called(&self, key: &Key) -> Option<Permit> {
-        self.state().called.remove(key).then(|| Permit { order: self.clone() })
+        let turn = self.line().called(key);
+        turn.map(|turn| Permit { order: self.clone(), turn })
     }
 
     /// The key will not come: its place in line, or the place that it was called to, is given to the next.
     pub fn forget(&self, key: &Key) {
-        let mut state = self.state();
-        state.leave(key);
-        if state.called.remove(key) {
-            state.next();
-        }
+        self.change(|line| {
+            line.leave(key);
+            if let Some(turn) = line.called(key) {
+                line.give_up(&turn);
+            }
+            line.dispatch(None, now());
+        });
     }
 
     /// How many wait in line.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.state().queue.len()
+        self.line().waiting()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How long the key has been waiting in line.
+    #[must_use]
+    pub fn waited(&self, key: &Key) -> Option<Duration> {
+        self.line().since(key).map(|since| now().saturating_duration_since(since))
+    }
+
+    /// Why an endpoint is asked by one at a time now, if it is.
+    #[must_use]
+    pub fn trouble(&self, endpoint: &Endpoint) -> Option<Failure> {
+        self.line().trouble(endpoint).cloned()
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the line, and sees to it that somebody comes when the next probe may be made.
+    fn change<T>(&self, act: impl FnOnce(&mut Line) -> T) -> T {
+        let mut line = self.line();
+        let result = act(&mut line);
+        self.arm(&mut line);
+        result
+    }
+
+    fn arm(&self, line: &mut Line) {
+        if let Some(at) = line.alarm()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(self.clone().ring(at));
+        }
+    }
+
+    async fn ring(self, at: Instant) {
+        tokio::time::sleep_until(at.into()).await;
+        let mut line = self.line();
+        line.ring(at, now());
+        self.arm(&mut line);
     }
 }
 
-impl State {
-    fn leave(&mut self, key: &Key) {
-        if let Some(deadline) = self.deadlines.remove(key) {
-            self.queue.remove(&(deadline, key.clone()));
-        }
+/// By tokio's monotonic clock, which tests can pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// Whether it lets one ask whoever is asked in this lane.
+    #[must_use]
+    pub fn is_in(&self, lane: &Lane) -> bool {
+        self.turn.is_in(lane)
     }
 
-    /// A place is free: calls the next in line.
-    fn next(&mut self) {
-        while let Some(((_, key), call)) = self.queue.pop_first() {
-            self.deadlines.remove(&key);
-            if call.send(key.clone()).is_ok() {
-                self.called.insert(key);
-                return;
-            }
-        }
-        self.free += 1;
+    /// The endpoint answered; what it said of one credential is no matter here.
+    pub fn answered(&self) {
+        self.order.change(|line| {
+            line.answered(&self.turn);
+            line.dispatch(None, now());
+        });
+    }
+
+    /// The endpoint failed.
+    pub fn failed(&self, failure: Failure) {
+        self.order.change(|line| {
+            line.failed(&self.turn, failure, now());
+            line.dispatch(None, now());
+        });
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.order.state().next();
+        self.order.change(|line| {
+            line.give_up(&self.turn);
+            line.dispatch(None, now());
+        });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::sync::mpsc::unbounded_channel;
-
-    fn key(name: &str) -> Key {
-        Key { namespace: "ns".into(), name: name.into() }
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn the_nearest_deadline_is_called_next() {
-        let (call, mut calls) = unbounded_channel();
-        let order = Order::new(1);
-        let first = order.admit(&key("first"), at(9), &call).unwrap();
-        assert!(order.admit(&key("late"), at(3), &call).is_none());
-        assert!(order.admit(&key("soon"), at(2), &call).is_none());
-        assert!(order.admit(&key("never had one"), Timestamp::MIN, &call).is_none());
-        drop(first);
-        for name in ["never had one", "soon", "late"] {
-            assert_eq!(calls.try_recv().unwrap(), key(name));
-            drop(order.admit(&key(name), at(9), &call).unwrap());
-        }
-        assert!(calls.try_recv().is_err());
-    }
-
-    #[test]
-    fn a_place_is_kept_for_the_one_called() {
-        let (call, mut calls) = unbounded_channel();
-        let order = Order::new(1);
-        let first = order.admit(&key("a"), at(1), &call).unwrap();
-        assert!(order.admit(&key("b"), at(1), &call).is_none());
-        drop(first);
-        assert!(order.admit(&key("c"), at(0), &call).is_none());
-        assert_eq!(calls.try_recv().unwrap(), key("b"));
-        assert!(order.admit(&key("b"), at(1), &call).is_some());
-    }
-
-    #[test]
-    fn the_forgotten_leave_no_gap() {
-        let (call, mut calls) = unbounded_channel();
-        let order = Order::new(1);
-        let first = order.admit(&key("a"), at(1), &call).unwrap();
-        assert!(order.admit(&key("b"), at(1), &call).is_none());
-        assert!(order.admit(&key("c"), at(2), &call).is_none());
-        drop(first);
-        order.forget(&key("b"));
-        assert_eq!([calls.try_recv().unwrap(), calls.try_recv().unwrap()], [key("b"), key("c")]);
-        order.forget(&key("c"));
-        assert!(order.admit(&key("d"), at(1), &call).is_some());
-    }
-
-    #[test]
-    fn coming_again_moves_the_place_in_line() {
-        let (call, _calls) = unbounded_channel();
-        let order = Order::new(1);
-        let _first = order.admit(&key("a"), at(1), &call).unwrap();
-        assert!(order.admit(&key("b"), at(5), &call).is_none());
-        assert!(order.admit(&key("b"), at(1), &call).is_none());
-        assert_eq!(order.waiting(), 1);
-    }
-}
+mod tests;

@@ -10,10 +10,12 @@ use futures::future::{BoxFuture, Shared};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::order::Permit;
 use super::{Ask, AskId, Exchange, Grant};
 use crate::clock::Clock;
 use crate::core::failure::{Cause, Failure, Kind};
-use crate::core::schedule::{Retry, retry_at, since};
+use crate::core::rate::Rate;
+use crate::core::schedule::{Retry, earlier, retry_at, since};
 use crate::core::view::Key;
 
 /// A token is kept for those who ask just after for a twentieth of its life, but not longer than this.
@@ -31,6 +33,7 @@ pub struct Sharing {
     exchange: Arc<dyn Exchange>,
     clock: Arc<dyn Clock>,
     slots: Arc<Mutex<HashMap<AskId, Slot>>>,
+    rates: Arc<Mutex<HashMap<AskId, Rate>>>,
     followers: Arc<Mutex<Followers>>,
 }
 
@@ -88,11 +91,12 @@ impl Sharing {
     /// Shares the exchanges that `exchange` makes.
     #[must_use]
     pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>) -> Self {
-        Self { exchange, clock, slots: Arc::default(), followers: Arc::default() }
+        Self { exchange, clock, slots: Arc::default(), rates: Arc::default(), followers: Arc::default() }
     }
 
-    /// Gets a token, by an exchange of its own only where nobody else's will do.
-    pub async fn ask(&self, ask: Ask, want: Want) -> Outcome {
+    /// Gets a token, by an exchange of its own only where nobody else's will do. `place` is kept until that has ended,
+    /// however long the one who asked waits for it, and is told how the endpoint fared.
+    pub async fn ask(&self, ask: Ask, want: Want, place: Option<Arc<Permit>>) -> Outcome {
         let flight = {
             let mut slots = self.slots();
             let attempts = match slots.get(&ask.id()) {
@@ -108,7 +112,10 @@ impl Sharing {
             };
             match attempts {
                 Err(flight) => flight,
-                Ok(attempts) => self.take_off(&mut slots, ask, attempts),
+                Ok(attempts) => match self.take(&ask) {
+                    Err(refused) => return Outcome::Refused(*refused),
+                    Ok(()) => self.take_off(&mut slots, ask, attempts, place),
+                },
             }
         };
         tokio::time::timeout(want.patience, flight).await.unwrap_or(Outcome::Pending)
@@ -152,17 +159,46 @@ impl Sharing {
         }
     }
 
+    /// The wall clock was set back: what it said before is moved along.
+    pub fn set_back(&self, by: Duration) {
+        for slot in self.slots().values_mut() {
+            match slot {
+                Slot::Flying(_) => {}
+                Slot::AtHand(grant) => grant.life.since = earlier(grant.life.since, by),
+                Slot::Cooling(refused) => refused.failed_at = earlier(refused.failed_at, by),
+            }
+        }
+    }
+
+    /// Takes one exchange of the credential's rate.
+    fn take(&self, ask: &Ask) -> Result<(), Box<Refused>> {
+        let moment = self.clock.moment();
+        let mut rates = lock(&self.rates);
+        rates.entry(ask.id()).or_default().take(moment.steady).map_err(|wait| {
+            let (kind, endpoint) = (Kind::Paced(wait), ask.endpoint.to_string());
+            let failure = Failure { kind, endpoint, status: None, code: None, request_id: None };
+            Box::new(Refused { failure, attempts: 1, failed_at: moment.wall, jitter: ask.jitter() })
+        })
+    }
+
     fn take_off(
         &self,
         slots: &mut HashMap<AskId, Slot>,
         ask: Ask,
         attempts: u32,
+        place: Option<Arc<Permit>>,
     ) -> Shared<BoxFuture<'static, Outcome>> {
         let now = self.clock.now();
-        slots.retain(|_, slot| !matches!(slot, Slot::Cooling(refused) if since(now, refused.failed_at) > FORGOTTEN));
+        slots.retain(|id, slot| {
+            let old = matches!(slot, Slot::Cooling(refused) if since(now, refused.failed_at) > FORGOTTEN);
+            if old {
+                lock(&self.rates).remove(id);
+            }
+            !old
+        });
         let (id, jitter, endpoint) = (ask.id(), ask.jitter(), ask.endpoint.to_string());
         // A task of its own: it ends even where nobody waits any longer.
-        let landing = tokio::spawn(self.clone().fly(ask, attempts));
+        let landing = tokio::spawn(self.clone().fly(ask, attempts, place));
         let sharing = self.clone();
         let flight = landing.map(move |landed| {
             landed.unwrap_or_else(|_| {
@@ -176,12 +212,21 @@ impl Sharing {
         flight
     }
 
-    async fn fly(self, ask: Ask, attempts: u32) -> Outcome {
+    async fn fly(self, ask: Ask, attempts: u32, place: Option<Arc<Permit>>) -> Outcome {
         let (id, jitter) = (ask.id(), ask.jitter());
         let result = self.exchange.exchange(ask).await;
         let failed_at = self.clock.now();
+        if let Some(place) = place {
+            match &result {
+                Err(failure) if failure.is_of_endpoint() => place.failed(failure.clone()),
+                _ => place.answered(),
+            }
+        }
         match result {
             Ok(grant) => {
+                if let Some(rate) = lock(&self.rates).get_mut(&id) {
+                    rate.granted(grant.life.lasts);
+                }
                 self.slots().insert(id, Slot::AtHand(grant.clone()));
                 self.call_followers(id);
                 tokio::spawn(self.clone().put_away(id, grant.since(), grant.life.lasts));
@@ -201,6 +246,10 @@ impl Sharing {
         let mut slots = self.slots();
         if matches!(slots.get(&id), Some(Slot::AtHand(grant)) if grant.since() == since) {
             slots.remove(&id);
+            let mut rates = lock(&self.rates);
+            if rates.get(&id).is_some_and(|rate| rate.is_whole(self.clock.moment().steady)) {
+                rates.remove(&id);
+            }
         }
     }
 

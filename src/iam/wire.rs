@@ -98,7 +98,8 @@ pub fn read(ask: &Ask, answer: &Answer<'_>, asked_at: Timestamp, now: Timestamp)
         let kind = Failure::classify(answer.status, code.as_deref(), retry_after);
         return Err(failed(kind, code, request_id.or(transaction_id)));
     }
-    grant(answer.body, asked_at)
+    // A clock that was set back meanwhile must not make the token look younger.
+    grant(answer.body, asked_at.min(now))
         .and_then(|grant| if now < grant.life.expires_at() { Ok(grant) } else { Err(Kind::Unusable(Flaw::Expired)) })
         .and_then(|grant| of_account(ask, grant))
         .map_err(|kind| failed(kind, None, transaction_id))

@@ -1,4 +1,6 @@
-//! Logs; metrics, traces and probes will stand beside them.
+//! Logs and probes; metrics and traces will stand beside them.
+
+pub mod probes;
 
 use std::io::IsTerminal as _;
 use std::str::FromStr;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use iam_token_operator::api::REFRESH_REQUESTED;
 use k8s_openapi::jiff::SignedDuration;
-use testkit::fake_iam::Fault;
+use testkit::fake_iam::{FakeIam, Fault};
 
 use crate::harness::World;
 use crate::history::{History, Seen};
@@ -23,7 +23,8 @@ const ANOTHER_SECOND: Duration = Duration::from_millis(1100);
 
 #[tokio::test]
 async fn without_a_token_each_is_told_and_overcome() {
-    let (world, trap) = (World::start().await, Trap::set());
+    let trap = Trap::set();
+    let world = with_an_endpoint_each(rows(&trap.url()).len()).await;
     let history = History::of(&world).await;
     let cases = put(&world, rows(&trap.url()), None).await;
     let runs = cases.iter().enumerate().map(async |(number, case)| {
@@ -73,7 +74,8 @@ async fn check_events(cases: &[Case], world: &World) {
 
 #[tokio::test]
 async fn with_a_token_in_place_it_is_kept_until_it_expires() {
-    let (world, trap) = (World::start().await, Trap::set());
+    let trap = Trap::set();
+    let world = with_an_endpoint_each(rows(&trap.url()).len()).await;
     let history = History::of(&world).await;
     let cases = put(&world, rows(&trap.url()), Some(Fault::lifetime(LIFETIME))).await;
     let runs = cases.iter().enumerate().map(async |(number, case)| {
@@ -132,10 +134,17 @@ fn check_quiet(case: &Case, world: &World, history: &History) -> Result<(), Stri
 
 async fn put(world: &World, rows: Vec<Row>, before: Option<Fault>) -> Vec<Case> {
     let mut cases = vec![];
-    for row in rows {
-        cases.push(Case::put(world, row, before.clone()).await);
+    for (row, endpoint) in rows.into_iter().zip(world.iam.urls()) {
+        cases.push(Case::put(world, row, before.clone(), &endpoint).await);
     }
     cases
+}
+
+/// One endpoint for each row: an endpoint that fails for several is asked by one at a time.
+async fn with_an_endpoint_each(rows: usize) -> World {
+    let iam = FakeIam::builder().more_endpoints(rows - 1).start().unwrap();
+    let endpoints = iam.urls();
+    World::start_towards(iam, &endpoints, "info").await
 }
 
 fn keys(cases: &[Case]) -> Vec<String> {
@@ -147,7 +156,7 @@ async fn a_token_that_would_die_sooner_does_not_replace_a_better_one() {
     let world = World::start().await;
     let history = History::of(&world).await;
     let row = shorter_lived();
-    let case = Case::put(&world, row, Some(Fault::lifetime(3600))).await;
+    let case = Case::put(&world, row, Some(Fault::lifetime(3600)), &world.iam.url()).await;
     history.ready(case.name(), 0).await.unwrap();
     let data = world.data(case.name()).await.unwrap();
     tokio::time::sleep(ANOTHER_SECOND).await;

@@ -57,7 +57,7 @@ impl Cure {
 
 impl Case {
     /// The fault waits for the call that follows those of `before`.
-    pub async fn put(world: &World, row: Row, before: Option<Fault>) -> Self {
+    pub async fn put(world: &World, row: Row, before: Option<Fault>, endpoint: &str) -> Self {
         let name = &row.name;
         let [key, new_key] =
             ["", "-new"].map(|end| world.iam.service_id_key(&format!("{}-{name}{end}", world.namespace)));
@@ -66,7 +66,8 @@ impl Case {
         }
         world.iam.fault(&key, row.fault.clone(), Times::Forever);
         world.put_key(&format!("{name}-key"), &key).await;
-        let spec = json!({"apiKeySecretRef": {"name": format!("{name}-key")}, "accountId": DEFAULT_ACCOUNT});
+        let source = json!({"name": format!("{name}-key")});
+        let spec = json!({"apiKeySecretRef": source, "accountId": DEFAULT_ACCOUNT, "endpoint": endpoint});
         world.put_token(name, &spec).await;
         Self { row, key, new_key }
     }

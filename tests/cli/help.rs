@@ -10,6 +10,7 @@ const RUN_FLAGS: &[(&str, &str)] = &[
     ("--default-endpoint <URL>", "IAM_TOKEN_OPERATOR_DEFAULT_ENDPOINT"),
     ("--allow-insecure-http", "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP"),
     ("--concurrency <N>", "IAM_TOKEN_OPERATOR_CONCURRENCY"),
+    ("--health-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_HEALTH_BIND_ADDRESS"),
     ("--log-format <FORMAT>", "IAM_TOKEN_OPERATOR_LOG_FORMAT"),
     ("--log-level <LEVEL>", "IAM_TOKEN_OPERATOR_LOG_LEVEL"),
 ];

@@ -70,6 +70,26 @@ fn concurrency_is_a_number_from_1_to_1024() {
 }
 
 #[test]
+fn a_bad_address_for_probes_is_named() {
+    for address in ["8080", ":8080", "localhost:8080", "0.0.0.0", "0.0.0.0:70000", ""] {
+        let complaint = run(&[&format!("--health-bind-address={address}")]).run().misused();
+        for text in ["--health-bind-address <ADDR:PORT>", "such as 0.0.0.0:8080"] {
+            assert!(complaint.contains(text), "{complaint}");
+        }
+    }
+}
+
+#[test]
+fn an_occupied_address_for_probes_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let complaint = run(&["--health-bind-address", &address]).run().failed();
+    for text in [&*format!("--health-bind-address {address}: "), "in use", "a free port"] {
+        assert!(complaint.contains(text), "{complaint}");
+    }
+}
+
+#[test]
 fn an_unknown_log_format_is_misuse() {
     assert!(run(&["--log-format", "xml"]).run().misused().contains("json"));
 }

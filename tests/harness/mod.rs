@@ -167,7 +167,7 @@ impl World {
 
 impl Operator {
     pub fn start(start: &Start<'_>) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_iam-token-operator"))
+        let mut child = Command::new(program())
             .arg("run")
             .args(["--watch-namespaces", &start.namespaces.join(",")])
             .args(["--allowed-endpoints", &start.endpoints.join(",")])
@@ -200,6 +200,11 @@ impl Operator {
         self.child.id()
     }
 
+    /// Sends it a signal, such as `-STOP`.
+    pub fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap().success());
+    }
+
     /// `None` while it runs.
     pub fn exit_code(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap().and_then(|status| status.code())
@@ -217,6 +222,14 @@ impl Drop for Operator {
         if std::thread::panicking() {
             eprintln!("--- the operator's log ---\n{}", self.log());
         }
+    }
+}
+
+/// Cargo names it to tests; whoever runs an example names it in the environment.
+fn program() -> PathBuf {
+    match option_env!("CARGO_BIN_EXE_iam-token-operator") {
+        Some(program) => program.into(),
+        None => std::env::var_os("OPERATOR_PROGRAM").expect("OPERATOR_PROGRAM names the operator's program").into(),
     }
 }
 

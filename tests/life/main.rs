@@ -12,6 +12,7 @@ mod guard;
 mod leak;
 mod life;
 mod namespaces;
+mod probes;
 mod replicas;
 mod seam;
 mod stop;

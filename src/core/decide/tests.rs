@@ -10,10 +10,11 @@ use std::time::Duration;
 use super::*;
 use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::core::failure::{Cause, Failure, Kind};
+use crate::core::memory::Failed;
 use crate::core::observed::Controller;
 use crate::core::ownership::Owned;
 use crate::core::problem::{ApiKind, ApiProblem};
-use crate::core::record::Owner;
+use crate::core::record::{Mark, Owner};
 
 const UID: &str = "uid-1";
 
@@ -77,7 +78,13 @@ impl Scene {
     }
 
     fn planned(plan: Plan, lifetime: u32) -> Self {
-        let source = Facts { mark: mark("source", 1), controller: None, record: None, owned: Owned::default() };
+        let source = Facts {
+            mark: mark("source", 1),
+            controller: None,
+            record: None,
+            owned: Owned::default(),
+            written_at: None,
+        };
         let mut scene = Self {
             plan,
             generation: 1,
@@ -115,6 +122,7 @@ impl Scene {
             controller: Some(Controller { uid: UID.into(), name: "IamToken/hpcs".into() }),
             record: Some(record),
             owned: self.plan.owned(UID),
+            written_at: None,
         });
     }
 

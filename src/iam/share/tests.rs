@@ -118,7 +118,7 @@ fn refused(outcome: Outcome) -> Refused {
 #[tokio::test(start_paused = true)]
 async fn many_who_ask_at_once_share_one_exchange() {
     let (sharing, iam) = begin(SECOND, []);
-    let outcomes = futures::future::join_all((0..100).map(|_| sharing.ask(usual(), WANT))).await;
+    let outcomes = futures::future::join_all((0..100).map(|_| sharing.ask(usual(), WANT, None))).await;
     let outcomes: Vec<_> = outcomes.into_iter().map(granted).collect();
     assert_eq!(iam.asked(), 1);
     assert!(outcomes.iter().all(|token| token == "FAKE-token-1"));
@@ -129,11 +129,11 @@ async fn who_asks_while_it_runs_waits_for_it_whatever_is_wanted() {
     let (sharing, iam) = begin(SECOND * 4, []);
     let first = tokio::spawn({
         let sharing = sharing.clone();
-        async move { sharing.ask(usual(), WANT).await }
+        async move { sharing.ask(usual(), WANT, None).await }
     });
     sleep(SECOND * 3).await;
     let late = Want { newer_than: Some(iam.now()), insisted_since: Some(Timestamp::MAX), ..WANT };
-    assert_eq!(granted(sharing.ask(usual(), late).await), "FAKE-token-1");
+    assert_eq!(granted(sharing.ask(usual(), late, None).await), "FAKE-token-1");
     assert_eq!(granted(first.await.unwrap()), "FAKE-token-1");
     assert_eq!(iam.asked(), 1);
 }
@@ -145,14 +145,14 @@ async fn a_token_is_at_hand_for_a_twentieth_of_its_life_but_at_most_a_minute() {
         let (sharing, iam) = begin(SECOND, [Next::Grants(lasts)]);
         assert_eq!(sharing.at_hand(usual().id()), None);
         let since = iam.now();
-        granted(sharing.ask(usual(), WANT).await);
+        granted(sharing.ask(usual(), WANT, None).await);
         sleep((SECOND * at_hand).saturating_sub(SECOND / 100)).await;
         assert_eq!(sharing.at_hand(usual().id()), Some(since), "{lasts:?}");
-        assert_eq!(granted(sharing.ask(usual(), WANT).await), "FAKE-token-1");
+        assert_eq!(granted(sharing.ask(usual(), WANT, None).await), "FAKE-token-1");
         sleep(SECOND / 50).await;
         assert_eq!(sharing.at_hand(usual().id()), None, "{lasts:?}");
         assert!(sharing.slots().is_empty(), "nothing is kept");
-        assert_eq!(granted(sharing.ask(usual(), WANT).await), "FAKE-token-2");
+        assert_eq!(granted(sharing.ask(usual(), WANT, None).await), "FAKE-token-2");
     }
 }
 
@@ -160,21 +160,21 @@ async fn a_token_is_at_hand_for_a_twentieth_of_its_life_but_at_most_a_minute() {
 async fn a_token_at_hand_will_do_only_if_it_is_newer() {
     let (sharing, iam) = begin(SECOND, []);
     let since = iam.now();
-    granted(sharing.ask(usual(), WANT).await);
+    granted(sharing.ask(usual(), WANT, None).await);
     let older = Want { newer_than: Some(since), ..WANT };
     let newer = Want { newer_than: Timestamp::from_second(since.as_second() - 1).ok(), ..WANT };
-    assert_eq!(granted(sharing.ask(usual(), newer).await), "FAKE-token-1");
-    assert_eq!(granted(sharing.ask(usual(), older).await), "FAKE-token-2");
+    assert_eq!(granted(sharing.ask(usual(), newer, None).await), "FAKE-token-1");
+    assert_eq!(granted(sharing.ask(usual(), older, None).await), "FAKE-token-2");
     assert_eq!(iam.asked(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_replaced_is_put_away_without_its_successor() {
     let (sharing, iam) = begin(SECOND, []);
-    granted(sharing.ask(usual(), WANT).await);
+    granted(sharing.ask(usual(), WANT, None).await);
     sleep(SECOND * 50).await;
     let since = iam.now();
-    granted(sharing.ask(usual(), Want { newer_than: Some(since - SECOND), ..WANT }).await);
+    granted(sharing.ask(usual(), Want { newer_than: Some(since - SECOND), ..WANT }, None).await);
     sleep(SECOND * 30).await;
     assert_eq!(
         sharing.at_hand(usual().id()),
@@ -187,15 +187,15 @@ async fn a_token_that_was_replaced_is_put_away_without_its_successor() {
 #[tokio::test(start_paused = true)]
 async fn a_token_at_hand_that_has_expired_meanwhile_is_given_to_nobody() {
     let (sharing, iam) = begin(SECOND, []);
-    granted(sharing.ask(usual(), WANT).await);
+    granted(sharing.ask(usual(), WANT, None).await);
     iam.wall.ahead.store(2 * 3600, Ordering::Relaxed);
-    assert_eq!(granted(sharing.ask(usual(), WANT).await), "FAKE-token-2");
+    assert_eq!(granted(sharing.ask(usual(), WANT, None).await), "FAKE-token-2");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_shared_and_held_until_its_time() {
     let (sharing, iam) = begin(SECOND, [Next::Fails(Kind::Unreachable(Cause::Timeout))]);
-    let failures = futures::future::join_all((0..9).map(|_| sharing.ask(usual(), WANT))).await;
+    let failures = futures::future::join_all((0..9).map(|_| sharing.ask(usual(), WANT, None))).await;
     let failures: Vec<_> = failures.into_iter().map(refused).collect();
     assert!(failures.iter().all(|failure| *failure == failures[0]));
     assert_eq!((failures[0].attempts, failures[0].failed_at, iam.asked()), (1, iam.now(), 1));
@@ -203,11 +203,11 @@ async fn a_failure_is_shared_and_held_until_its_time() {
     let again = retry_at(Retry::Soon, 1, failures[0].failed_at, None, usual().jitter()).unwrap();
     let wait = since(again, iam.now());
     advance(wait.saturating_sub(Duration::from_nanos(1))).await;
-    assert_eq!(refused(sharing.ask(usual(), WANT).await), failures[0]);
+    assert_eq!(refused(sharing.ask(usual(), WANT, None).await), failures[0]);
     assert_eq!(sharing.cooling(usual().id(), WANT).as_ref(), Some(&failures[0]));
     advance(Duration::from_nanos(1)).await;
     assert_eq!(sharing.cooling(usual().id(), WANT), None);
-    assert_eq!(granted(sharing.ask(usual(), WANT).await), "FAKE-token-2");
+    assert_eq!(granted(sharing.ask(usual(), WANT, None).await), "FAKE-token-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,28 +215,28 @@ async fn failures_in_a_row_are_counted_whoever_asks_and_a_success_ends_the_count
     let fails = || Next::Fails(Kind::Rejected(Verdict::NotFound));
     let (sharing, _iam) = begin(SECOND, [fails(), fails(), fails(), Next::Grants(HOUR), fails()]);
     for attempts in [1, 2, 3] {
-        assert_eq!(refused(sharing.ask(usual(), WANT).await).attempts, attempts);
+        assert_eq!(refused(sharing.ask(usual(), WANT, None).await).attempts, attempts);
         sleep(Duration::from_mins(20)).await;
     }
-    granted(sharing.ask(usual(), WANT).await);
+    granted(sharing.ask(usual(), WANT, None).await);
     sleep(HOUR).await;
-    assert_eq!(refused(sharing.ask(usual(), WANT).await).attempts, 1);
+    assert_eq!(refused(sharing.ask(usual(), WANT, None).await).attempts, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_holds_for_each_as_long_as_its_own_token_allows() {
     let (sharing, iam) = begin(SECOND, [Next::Fails(Kind::Throttled(Some(SECOND * 100)))]);
-    refused(sharing.ask(usual(), WANT).await);
+    refused(sharing.ask(usual(), WANT, None).await);
     let dies_in = |seconds: u32| Want { expires_at: Some(later(iam.now(), SECOND * seconds)), ..WANT };
     let (outlives, dies) = (dies_in(160), dies_in(40));
     advance(SECOND * 50).await;
     assert!(sharing.cooling(usual().id(), outlives).is_some(), "its token outlives the wait by a minute");
     assert!(sharing.cooling(usual().id(), dies).is_none(), "a quarter of what was left has passed");
     assert!(sharing.cooling(usual().id(), WANT).is_none(), "there is no token to wait with");
-    refused(sharing.ask(usual(), outlives).await);
+    refused(sharing.ask(usual(), outlives, None).await);
     assert_eq!(iam.asked(), 1);
-    granted(sharing.ask(usual(), dies).await);
-    granted(sharing.ask(usual(), outlives).await);
+    granted(sharing.ask(usual(), dies, None).await);
+    granted(sharing.ask(usual(), outlives, None).await);
     assert_eq!(iam.asked(), 2);
 }
 
@@ -253,11 +253,11 @@ async fn a_person_who_insists_breaks_through_after_a_moment_but_not_through_thro
         (Kind::Unavailable(after), 4, false),
     ] {
         let (sharing, iam) = begin(SECOND, [Next::Fails(kind)]);
-        refused(sharing.ask(usual(), WANT).await);
+        refused(sharing.ask(usual(), WANT, None).await);
         tokio::time::sleep(SECOND * seconds).await;
         let insists = Want { insisted_since: Some(Timestamp::MAX), ..WANT };
         assert_eq!(sharing.cooling(usual().id(), insists).is_none(), breaks, "{kind:?}");
-        match sharing.ask(usual(), insists).await {
+        match sharing.ask(usual(), insists, None).await {
             Outcome::Granted(_) if breaks => assert_eq!(iam.asked(), 2),
             Outcome::Refused(_) if !breaks => assert_eq!(iam.asked(), 1),
             other => panic!("{kind:?}: {other:?}"),
@@ -269,21 +269,21 @@ async fn a_person_who_insists_breaks_through_after_a_moment_but_not_through_thro
 async fn who_loses_patience_leaves_the_exchange_to_the_next() {
     let (sharing, iam) = begin(SECOND * 15, []);
     let began = iam.now();
-    assert!(matches!(sharing.ask(usual(), WANT).await, Outcome::Pending));
+    assert!(matches!(sharing.ask(usual(), WANT, None).await, Outcome::Pending));
     assert_eq!(since(iam.now(), began), SECOND * 10);
     assert!(sharing.at_hand(usual().id()).is_none() && sharing.cooling(usual().id(), WANT).is_none());
-    assert_eq!(granted(sharing.ask(usual(), WANT).await), "FAKE-token-1");
+    assert_eq!(granted(sharing.ask(usual(), WANT, None).await), "FAKE-token-1");
     assert_eq!((iam.asked(), since(iam.now(), began)), (1, SECOND * 15));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_that_nobody_waits_for_ends_and_its_result_is_at_hand() {
     let (sharing, iam) = begin(SECOND * 5, []);
-    let gone = tokio::time::timeout(SECOND, sharing.ask(usual(), WANT)).await;
+    let gone = tokio::time::timeout(SECOND, sharing.ask(usual(), WANT, None)).await;
     assert!(gone.is_err());
     sleep(SECOND * 10).await;
     assert!(sharing.at_hand(usual().id()).is_some());
-    assert_eq!(granted(sharing.ask(usual(), WANT).await), "FAKE-token-1");
+    assert_eq!(granted(sharing.ask(usual(), WANT, None).await), "FAKE-token-1");
     assert_eq!(iam.asked(), 1);
 }
 
@@ -298,7 +298,7 @@ async fn nothing_is_shared_between_keys_endpoints_and_accounts() {
         ask("https://iam.cloud.ibm.com", "FAKE", Some("-key")),
     ];
     let (sharing, iam) = begin(SECOND, [Next::Fails(Kind::Rejected(Verdict::Disabled))]);
-    let outcomes = futures::future::join_all(all.iter().map(|ask| sharing.ask(ask.clone(), WANT))).await;
+    let outcomes = futures::future::join_all(all.iter().map(|ask| sharing.ask(ask.clone(), WANT, None))).await;
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Refused(_))).count(), 1);
     let mut ids = iam.asked.lock().unwrap().clone();
     assert_eq!(ids, all.iter().map(Ask::id).collect::<Vec<_>>());
@@ -318,19 +318,19 @@ async fn refreshes_of_one_key_spread_alike_whatever_else_is_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_nobody_asks_about_is_forgotten() {
     let (sharing, _iam) = begin(SECOND, [Next::Fails(Kind::Rejected(Verdict::NotFound))]);
-    refused(sharing.ask(usual(), WANT).await);
+    refused(sharing.ask(usual(), WANT, None).await);
     sleep(FORGOTTEN + SECOND).await;
-    granted(sharing.ask(ask("https://iam.cloud.ibm.com", "FAKE-other", None), WANT).await);
+    granted(sharing.ask(ask("https://iam.cloud.ibm.com", "FAKE-other", None), WANT, None).await);
     assert_eq!(sharing.slots().len(), 1, "only what was asked for last");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_exchange_that_breaks_down_is_a_failure_like_others_and_the_next_is_made_at_its_time() {
     let (sharing, iam) = begin(SECOND, [Next::Panics]);
-    let broken = refused(sharing.ask(usual(), WANT).await);
+    let broken = refused(sharing.ask(usual(), WANT, None).await);
     assert_eq!((broken.failure.kind, broken.attempts), (Kind::Unreachable(Cause::Broken), 1));
     sleep(SECOND * 10).await;
-    assert_eq!(granted(sharing.ask(usual(), WANT).await), "FAKE-token-2");
+    assert_eq!(granted(sharing.ask(usual(), WANT, None).await), "FAKE-token-2");
     assert_eq!(iam.asked(), 2);
 }
 
@@ -347,6 +347,7 @@ async fn all_who_follow_are_told_of_each_token_and_of_no_failure() {
                 .ask(
                     asked.clone(),
                     Want { insisted_since: Some(Timestamp::MAX), newer_than: Some(Timestamp::MAX), ..WANT },
+                    None,
                 )
                 .await,
         );

@@ -5,3 +5,4 @@ pub mod fake_iam;
 pub mod fake_kms;
 
 pub mod control_plane;
+pub mod proxy;

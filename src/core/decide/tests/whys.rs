@@ -1,6 +1,7 @@
 //! Why and when a token is fetched.
 
 use super::*;
+use crate::core::failure::Verdict;
 
 #[test]
 fn a_target_without_a_token_of_ours_is_filled() {
@@ -178,11 +179,14 @@ fn who_holds_a_target_by_control_alone_need_not_give_way() {
 }
 
 #[test]
-fn who_has_failed_without_a_token_comes_last() {
+fn who_has_no_token_comes_first_but_last_where_a_person_is_needed() {
     let none = Scene::settled().with(|it| it.target = Seen::Absent);
     assert_eq!(deadline(&none.observed(), at(0)), Timestamp::MIN);
     assert_eq!(deadline(&Scene::settled().observed(), at(0)), at(EXPIRED));
     assert_eq!(deadline(&Scene::settled().observed(), at(EXPIRED)), at(EXPIRED));
-    let failing = none.with(|it| it.fail(Work::Refresh(Why::Missing), unreachable(), 0));
-    assert!(deadline(&failing.observed(), at(0)) > at(EXPIRED));
+    let unreachable = none.with(|it| it.fail(Work::Refresh(Why::Missing), unreachable(), 0));
+    assert_eq!(deadline(&unreachable.observed(), at(0)), Timestamp::MIN);
+    let rejected = iam(Kind::Rejected(Verdict::NotFound));
+    let rejected = unreachable.with(|it| it.fail(Work::Refresh(Why::Missing), rejected, 0));
+    assert!(deadline(&rejected.observed(), at(0)) > at(EXPIRED));
 }

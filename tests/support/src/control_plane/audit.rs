@@ -1,23 +1,31 @@
 //! What the API server was asked, by whom.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::MicroTime, jiff::Timestamp};
 use serde::Deserialize;
+use tokio::time::sleep;
 
-use super::Error;
+use super::{ControlPlane, Error, expect, get};
 
-/// Metadata of every request but the API server's own, once: when it is answered, or for a watch when it begins.
+/// How long the audit log may take to show a request.
+const AUDIT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Who asks so often that the log would be of little else.
+pub const UNAUDITED: &str = "unaudited";
+
+/// Metadata of every request but the API server's own and those of [`UNAUDITED`], once: when it is answered, or for a watch when it begins.
 pub(super) const POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
 rules:
   - level: None
-    users: ["system:apiserver"]
+    users: ["system:apiserver", "unaudited"]
   - level: Metadata
     verbs: ["watch"]
     omitStages: ["RequestReceived", "ResponseComplete"]
@@ -26,11 +34,11 @@ rules:
 "#;
 
 /// The path of the requests that show how far the log is written.
-pub(super) const BARRIER: &str = "/version?audit-barrier=";
+const BARRIER: &str = "/version?audit-barrier=";
 
 /// A place in the audit log: see [`ControlPlane::audit_mark`](super::ControlPlane::audit_mark).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AuditMark(pub(super) u64);
+pub struct AuditMark(u64);
 
 /// One request to the API server. What does not apply to it is empty: a request that names no object has no `name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +105,51 @@ struct ResponseStatus {
     code: u16,
 }
 
+// === impl ControlPlane ===
+
+impl ControlPlane {
+    /// Every request so far but the API server's own and those of [`UNAUDITED`], in the order they were answered. A watch counts as answered when
+    /// it begins. Needs [`Options::audit`].
+    pub async fn audit(&self) -> Vec<AuditEvent> {
+        self.audit_since(AuditMark::default()).await
+    }
+
+    /// The end of the audit log: what was answered so far lies before it. Needs [`Options::audit`].
+    pub async fn audit_mark(&self) -> AuditMark {
+        let log = self.audit_log();
+        self.audit_barrier(log).await;
+        let length = expect("read the audit log", fs::metadata(log)).len();
+        AuditMark(length)
+    }
+
+    /// The requests that were answered after `mark`, like [`Self::audit`].
+    pub async fn audit_since(&self, mark: AuditMark) -> Vec<AuditEvent> {
+        let log = self.audit_log();
+        self.audit_barrier(log).await;
+        let lines = expect("read the audit log", read_lines(log, mark));
+        expect("read the audit log", parse(&lines))
+    }
+
+    fn audit_log(&self) -> &Path {
+        expect("audit", self.audit_log.as_deref().ok_or("start it with Options { audit: true }"))
+    }
+
+    /// Returns when the log shows a request made now; at once where no API server runs to make one to.
+    async fn audit_barrier(&self, log: &Path) {
+        if self.api_server.pid().is_none() {
+            return;
+        }
+        let from = AuditMark(fs::metadata(log).map_or(0, |metadata| metadata.len()));
+        let path = format!("{}{}", BARRIER, self.next());
+        expect("make a request to be audited", get(&self.admin(), &path).await);
+        let deadline = Instant::now() + AUDIT_WITHIN;
+        while !expect("read the audit log", read_lines(log, from)).contains(&path) {
+            assert!(Instant::now() < deadline, "the audit log does not show {path}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 impl From<Record> for AuditEvent {
     fn from(record: Record) -> Self {
         Self {
@@ -116,7 +169,7 @@ impl From<Record> for AuditEvent {
 }
 
 /// The whole lines of the log from byte `from` on.
-pub(super) fn read_lines(log: &Path, from: AuditMark) -> Result<String, Error> {
+fn read_lines(log: &Path, from: AuditMark) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let mut file = File::open(log)?;
     file.seek(SeekFrom::Start(from.0))?;
@@ -127,7 +180,7 @@ pub(super) fn read_lines(log: &Path, from: AuditMark) -> Result<String, Error> {
 }
 
 /// The events of these lines but the barriers.
-pub(super) fn parse(lines: &str) -> Result<Vec<AuditEvent>, Error> {
+fn parse(lines: &str) -> Result<Vec<AuditEvent>, Error> {
     lines
         .lines()
         .filter(|line| !line.contains(BARRIER))

@@ -13,6 +13,7 @@ mod access;
 mod audit;
 mod binaries;
 mod error;
+mod etcd;
 mod pki;
 mod process;
 mod reaper;
@@ -21,6 +22,7 @@ mod servers;
 use std::{
     fmt::Display,
     fs,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
@@ -48,7 +50,7 @@ use self::{
 };
 
 pub use self::{
-    audit::{AuditEvent, AuditMark},
+    audit::{AuditEvent, AuditMark, UNAUDITED},
     binaries::binaries,
     error::Error,
     process::Process,
@@ -60,8 +62,6 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 const PROBE_WITHIN: Duration = Duration::from_secs(5);
 /// How often readiness is looked at.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
-/// How long the audit log may take to show a request.
-const AUDIT_WITHIN: Duration = Duration::from_secs(10);
 /// How often a start is tried where another process takes one of its ports.
 const ATTEMPTS: usize = 5;
 /// How long the tokens of ServiceAccounts last, in seconds.
@@ -198,6 +198,25 @@ impl ControlPlane {
         self.kubeconfig(&self.service_account(namespace, name).await)
     }
 
+    /// A copy of a kubeconfig that goes to `address` instead, where something must pass it on to the API server.
+    pub fn kubeconfig_through(&self, kubeconfig: &Path, address: SocketAddr) -> PathBuf {
+        let text = expect("read a kubeconfig", fs::read_to_string(kubeconfig));
+        let path = self.run.path().join(format!("kubeconfig/{}", self.next()));
+        let there = text.replace(self.url(), &format!("https://{address}"));
+        expect("write a kubeconfig", access::write_private(&path, &there));
+        path
+    }
+
+    /// The port of the API server.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.api_server.port()).into()
+    }
+
+    /// Makes etcd forget all revisions but the last, so that no watch can be resumed from an earlier one.
+    pub async fn compact(&self) {
+        expect("compact etcd", etcd::compact(self.etcd.port()).await);
+    }
+
     /// The path of `kubectl`.
     pub fn kubectl(&self) -> PathBuf {
         self.binaries.join("kubectl")
@@ -246,47 +265,6 @@ impl ControlPlane {
         self.stop(process).await;
         expect("restart", self.daemon(process).start());
         expect("restart", self.wait_until_ready().await);
-    }
-
-    /// Every request so far but the API server's own, in the order they were answered. A watch counts as answered when
-    /// it begins. Needs [`Options::audit`].
-    pub async fn audit(&self) -> Vec<AuditEvent> {
-        self.audit_since(AuditMark::default()).await
-    }
-
-    /// The end of the audit log: what was answered so far lies before it. Needs [`Options::audit`].
-    pub async fn audit_mark(&self) -> AuditMark {
-        let log = self.audit_log();
-        self.audit_barrier(log).await;
-        let length = expect("read the audit log", fs::metadata(log)).len();
-        AuditMark(length)
-    }
-
-    /// The requests that were answered after `mark`, like [`Self::audit`].
-    pub async fn audit_since(&self, mark: AuditMark) -> Vec<AuditEvent> {
-        let log = self.audit_log();
-        self.audit_barrier(log).await;
-        let lines = expect("read the audit log", audit::read_lines(log, mark));
-        expect("read the audit log", audit::parse(&lines))
-    }
-
-    fn audit_log(&self) -> &Path {
-        expect("audit", self.audit_log.as_deref().ok_or("start it with Options { audit: true }"))
-    }
-
-    /// Returns when the log shows a request made now; at once where no API server runs to make one to.
-    async fn audit_barrier(&self, log: &Path) {
-        if self.api_server.pid().is_none() {
-            return;
-        }
-        let from = AuditMark(fs::metadata(log).map_or(0, |metadata| metadata.len()));
-        let path = format!("{}{}", audit::BARRIER, self.next());
-        expect("make a request to be audited", get(&self.admin(), &path).await);
-        let deadline = Instant::now() + AUDIT_WITHIN;
-        while !expect("read the audit log", audit::read_lines(log, from)).contains(&path) {
-            assert!(Instant::now() < deadline, "the audit log does not show {path}");
-            sleep(Duration::from_millis(5)).await;
-        }
     }
 
     /// Waits for what was started and neither killed nor stopped.

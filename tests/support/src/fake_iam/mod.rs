@@ -61,6 +61,8 @@ pub struct FakeIam {
 
 struct Inner {
     server: Server,
+    /// More ports of the same fake, http.
+    others: Vec<Server>,
     state: Arc<State>,
     ca_pem: Option<String>,
 }
@@ -72,9 +74,17 @@ pub struct FakeIamBuilder {
     tls: bool,
     control_api: bool,
     own_signing_key: bool,
+    others: usize,
 }
 
 impl FakeIamBuilder {
+    /// So many more ports, which are endpoints of their own to whoever asks; http.
+    #[must_use]
+    pub fn more_endpoints(mut self, others: usize) -> Self {
+        self.others = others;
+        self
+    }
+
     /// Another address than a free port of 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
@@ -116,7 +126,13 @@ impl FakeIamBuilder {
         let shared = Arc::clone(&state);
         let server =
             Server::start("fake-iam", bound, acceptor, |door| routes::handler(shared, door, self.control_api))?;
-        Ok(FakeIam { inner: Arc::new(Inner { server, state, ca_pem }) })
+        let others = (0..self.others).map(|_| {
+            let bound = server::bind((Ipv4Addr::LOCALHOST, 0).into())?;
+            let shared = Arc::clone(&state);
+            Server::start("fake-iam", bound, None, |door| routes::handler(shared, door, false))
+        });
+        let others = others.collect::<io::Result<_>>()?;
+        Ok(FakeIam { inner: Arc::new(Inner { server, others, state, ca_pem }) })
     }
 }
 
@@ -133,6 +149,7 @@ impl FakeIam {
             tls: false,
             control_api: false,
             own_signing_key: false,
+            others: 0,
         }
     }
 
@@ -155,6 +172,12 @@ impl FakeIam {
     /// `http://127.0.0.1:<port>`, without a path, as `endpoint` is configured.
     pub fn url(&self) -> String {
         self.inner.state.url().to_owned()
+    }
+
+    /// [`url`](Self::url) and those of [`FakeIamBuilder::more_endpoints`].
+    pub fn urls(&self) -> Vec<String> {
+        let others = self.inner.others.iter().map(|server| format!("http://{}", server.address()));
+        [self.url()].into_iter().chain(others).collect()
     }
 
     /// `<url>/identity`, the `iss` of its tokens.
@@ -199,6 +222,11 @@ impl FakeIam {
     /// All calls of the token endpoint in the order in which they came, those under way too.
     pub fn calls(&self) -> Vec<Call> {
         self.change(|world| world.records.calls.clone())
+    }
+
+    /// How many calls there were, those under way too.
+    pub fn calls_begun(&self) -> usize {
+        self.change(|world| world.records.calls.len())
     }
 
     /// The calls with one key.
