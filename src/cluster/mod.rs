@@ -55,7 +55,7 @@ fn kind(status: &Status) -> ApiKind {
         422 if causes.clone().any(|cause| cause.field == "type") => ApiKind::OtherType,
         413 => ApiKind::TooLarge,
         422 if has("Too long") => ApiKind::TooLarge,
-        429 | 500.. | 408 => ApiKind::Unavailable,
+        408 | 410 | 429 | 500.. => ApiKind::Unavailable,
         _ => ApiKind::Refused,
     }
 }

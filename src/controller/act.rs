@@ -101,6 +101,7 @@ impl Job<'_> {
         self.context.follow(self.key, ask.id(), remembered);
         remembered.ask = Some((credential.mark.clone(), self.plan.ask.clone(), ask.id()));
         let now = self.context.now();
+        let server_ahead = self.context.server_time.ahead();
         let grant = self.exchange(ask, same.filter(|record| !is_from_the_future(record, now))).await?;
         let record = Record {
             owner: self.owner(),
@@ -115,6 +116,7 @@ impl Job<'_> {
             refresh_requested: self.observed.requested.map(str::to_owned),
             identity: Some(grant.identity).filter(|identity| *identity != crate::api::Identity::default()),
             skew: grant.skew,
+            server_ahead,
         };
         remembered.memory.written = self.write(&record, &grant.token).await?;
         remembered.memory.wrote(&record.token);
@@ -151,7 +153,8 @@ impl Job<'_> {
             return Ok(Outcome::Done(None));
         };
         let drifted = record.shape == self.plan.shape;
-        let record = Record { owner: self.owner(), shape: self.plan.shape.clone(), ..record.clone() };
+        let (owner, server_ahead) = (self.owner(), self.context.server_time.ahead());
+        let record = Record { owner, shape: self.plan.shape.clone(), server_ahead, ..record.clone() };
         remembered.memory.written = self.write(&record, &token).await?;
         remembered.memory.wrote(&record.token);
         info!(iamtoken = %self.key, target = name, drifted, "rewritten");

@@ -11,9 +11,6 @@ use super::problem::Problem;
 use super::record::Record;
 use super::schedule;
 
-/// A record that claims to be so much younger than now was written by a clock that was wrong.
-const CLOCK_DOUBT: Duration = Duration::from_mins(1);
-
 /// Longer than any token lives.
 const FAILING_LAST: Duration = Duration::from_hours(24);
 
@@ -237,7 +234,7 @@ fn refresh(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestam
 /// The clock was ahead when it was written and has been set back since: nothing that the record says of time is true.
 #[must_use]
 pub fn is_from_the_future(record: &Record, now: Timestamp) -> bool {
-    schedule::since(record.refreshed_at, now) > CLOCK_DOUBT
+    record.life().is_from_the_future(now)
 }
 
 /// Where it stands in line: by the end of the token in place, first where that has passed or there never was one. Who has

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::decide::Work;
 use super::observed::{Facts, Seen};
 use super::pace::Pace;
 use super::problem::Problem;
 use super::record::Mark;
-use super::schedule::{self, earlier, since};
+use super::schedule::{self, earlier};
 
 /// What a process remembers of an `IamToken` between two looks. Losing it costs at most a read or a try.
 #[derive(Clone, Debug, Default)]
@@ -95,18 +95,18 @@ impl Memory {
         }
     }
 
-    /// Reads the times noted on the target by the clock as it is now. A token that another process wrote cannot be younger
-    /// than its Secret, whose age the API server knows: `server_ahead` is how many seconds its clock is ahead of ours.
+    /// Reads the times noted on the target by the clock as it is now. A token that another process wrote is no younger
+    /// than it is by the API server's clock, which is `server_ahead` seconds ahead of ours and was as much ahead of the
+    /// other's as that one noted.
     pub fn correct(&mut self, target: &mut Seen, server_ahead: Option<i64>) {
         let Seen::Present(facts) = target else { return };
         let Some(record) = &mut facts.record else { return };
         let met = match self.token.take() {
             Some(met) if met.token == record.token => met,
             _ => {
-                let written = facts.written_at.zip(server_ahead);
-                let written = written.and_then(|(at, ahead)| at.checked_sub(SignedDuration::from_secs(ahead)).ok());
-                let younger = written.map(|at| since(record.refreshed_at, at)).unwrap_or_default();
-                let older_by = if younger > CLOCKS_AGREE { younger } else { Duration::ZERO };
+                let behind = server_ahead.zip(record.server_ahead).map(|(ours, theirs)| ours.saturating_sub(theirs));
+                let behind = Duration::from_secs(behind.and_then(|behind| behind.try_into().ok()).unwrap_or_default());
+                let older_by = if behind > CLOCKS_AGREE { behind } else { Duration::ZERO };
                 Met { token: record.token.clone(), older_by }
             }
         };

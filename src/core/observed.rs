@@ -1,7 +1,6 @@
 //! What is known of the Secrets that an `IamToken` names, from their metadata alone.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
 
 use super::ownership::{self, Owned};
@@ -32,8 +31,6 @@ pub struct Facts {
     pub record: Option<Record>,
     /// Which of its fields the operator still manages.
     pub owned: Owned,
-    /// When the operator last wrote it, by the API server's clock.
-    pub written_at: Option<Timestamp>,
 }
 
 /// The controller that a Secret names.
@@ -86,7 +83,6 @@ impl Facts {
                 .and_then(|text| Record::parse(text))
                 .filter(|record| Some(&record.owner.namespace) == metadata.namespace.as_ref()),
             owned: ownership::owned(metadata.managed_fields.as_deref().unwrap_or_default()),
-            written_at: ownership::written_at(metadata.managed_fields.as_deref().unwrap_or_default()),
         })
     }
 

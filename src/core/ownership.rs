@@ -3,7 +3,6 @@
 //! (Kubernetes documentation, "Server-Side Apply", field management.)
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
-use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::digest;
@@ -50,21 +49,13 @@ impl Fields<'_> {
     }
 }
 
-/// When the operator last applied the Secret, by the API server's clock.
-#[must_use]
-pub fn written_at(managed_fields: &[ManagedFieldsEntry]) -> Option<Timestamp> {
-    managed_fields.iter().find(|entry| is_ours(entry))?.time.as_ref().map(|time| time.0)
-}
-
-fn is_ours(entry: &ManagedFieldsEntry) -> bool {
-    entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
-}
-
 /// What the operator still manages in a Secret.
 #[must_use]
 pub fn owned(managed_fields: &[ManagedFieldsEntry]) -> Owned {
-    let Some(fields) = managed_fields.iter().find(|entry| is_ours(entry)).and_then(|entry| entry.fields_v1.as_ref())
-    else {
+    let ours = |entry: &&ManagedFieldsEntry| {
+        entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+    };
+    let Some(fields) = managed_fields.iter().find(ours).and_then(|entry| entry.fields_v1.as_ref()) else {
         return Owned::default();
     };
     let metadata = &fields.0["f:metadata"];

@@ -40,6 +40,9 @@ pub struct Record {
     /// How far IAM's clock was ahead of ours, in seconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skew: i64,
+    /// How far the API server's clock was, in seconds: by it every process can tell how old the token is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ahead: Option<i64>,
 }
 
 /// The `IamToken` that a Secret is written for.

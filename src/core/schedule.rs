@@ -14,6 +14,9 @@ const JITTER_PERCENT: u32 = 5;
 /// No timer sleeps longer without looking at the wall clock again: timers stand still while a machine is suspended.
 pub const LONGEST_SLEEP: Duration = Duration::from_mins(5);
 
+/// What claims to be so much younger than now was noted by a clock that was wrong.
+const CLOCK_DOUBT: Duration = Duration::from_mins(1);
+
 /// How long before expiry a token is refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenewBefore {
@@ -94,6 +97,12 @@ impl Life {
     #[must_use]
     pub fn expires_at(self) -> Timestamp {
         later(self.since, self.lasts)
+    }
+
+    /// A clock that was wrong says when it began, or the one that is read now is wrong.
+    #[must_use]
+    pub fn is_from_the_future(self, now: Timestamp) -> bool {
+        since(self.since, now) > CLOCK_DOUBT
     }
 
     /// When a refresh is due: `renew` (but at least 150 s) before expiry, earlier by a jitter of up to 5 % of

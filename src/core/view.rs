@@ -238,7 +238,7 @@ mod tests {
 
     fn facts(version: &str) -> Facts {
         let mark = Mark { uid: "u".into(), version: version.into() };
-        Facts { mark, controller: None, record: None, owned: Owned::default(), written_at: None }
+        Facts { mark, controller: None, record: None, owned: Owned::default() }
     }
 
     #[test]

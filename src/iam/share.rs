@@ -2,6 +2,7 @@
 //! result, whoever follows is told of it, and a failure is not repeated by the next one before its time.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,13 +36,15 @@ pub struct Sharing {
     slots: Arc<Mutex<HashMap<AskId, Slot>>>,
     rates: Arc<Mutex<HashMap<AskId, Rate>>>,
     followers: Arc<Mutex<Followers>>,
+    grants: Arc<AtomicU64>,
 }
 
 type Followers = BTreeMap<(AskId, Key), UnboundedSender<Key>>;
 
 enum Slot {
     Flying(Shared<BoxFuture<'static, Outcome>>),
-    AtHand(Grant),
+    /// With its number.
+    AtHand(Grant, u64),
     Cooling(Refused),
 }
 
@@ -91,7 +94,14 @@ impl Sharing {
     /// Shares the exchanges that `exchange` makes.
     #[must_use]
     pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>) -> Self {
-        Self { exchange, clock, slots: Arc::default(), rates: Arc::default(), followers: Arc::default() }
+        Self {
+            exchange,
+            clock,
+            slots: Arc::default(),
+            rates: Arc::default(),
+            followers: Arc::default(),
+            grants: Arc::default(),
+        }
     }
 
     /// Gets a token, by an exchange of its own only where nobody else's will do. `place` is kept until that has ended,
@@ -101,14 +111,14 @@ impl Sharing {
             let mut slots = self.slots();
             let attempts = match slots.get(&ask.id()) {
                 Some(Slot::Flying(flight)) => Err(flight.clone()),
-                Some(Slot::AtHand(grant)) if want.is_met_by(grant, self.clock.now()) => {
+                Some(Slot::AtHand(grant, _)) if want.is_met_by(grant, self.clock.now()) => {
                     return Outcome::Granted(grant.clone());
                 }
                 Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => {
                     return Outcome::Refused(refused.clone());
                 }
                 Some(Slot::Cooling(refused)) => Ok(refused.attempts),
-                Some(Slot::AtHand(_)) | None => Ok(0),
+                Some(Slot::AtHand(..)) | None => Ok(0),
             };
             match attempts {
                 Err(flight) => flight,
@@ -125,7 +135,7 @@ impl Sharing {
     #[must_use]
     pub fn at_hand(&self, id: AskId) -> Option<Timestamp> {
         match self.slots().get(&id) {
-            Some(Slot::AtHand(grant)) if self.clock.now() < grant.life.expires_at() => Some(grant.since()),
+            Some(Slot::AtHand(grant, _)) if is_good(grant, self.clock.now()) => Some(grant.since()),
             _ => None,
         }
     }
@@ -164,7 +174,7 @@ impl Sharing {
         for slot in self.slots().values_mut() {
             match slot {
                 Slot::Flying(_) => {}
-                Slot::AtHand(grant) => grant.life.since = earlier(grant.life.since, by),
+                Slot::AtHand(grant, _) => grant.life.since = earlier(grant.life.since, by),
                 Slot::Cooling(refused) => refused.failed_at = earlier(refused.failed_at, by),
             }
         }
@@ -227,9 +237,10 @@ impl Sharing {
                 if let Some(rate) = lock(&self.rates).get_mut(&id) {
                     rate.granted(grant.life.lasts);
                 }
-                self.slots().insert(id, Slot::AtHand(grant.clone()));
+                let number = self.grants.fetch_add(1, Ordering::Relaxed);
+                self.slots().insert(id, Slot::AtHand(grant.clone(), number));
                 self.call_followers(id);
-                tokio::spawn(self.clone().put_away(id, grant.since(), grant.life.lasts));
+                tokio::spawn(self.clone().put_away(id, number, grant.life.lasts));
                 Outcome::Granted(grant)
             }
             Err(failure) => self.cool(id, Refused { failure, attempts: attempts.saturating_add(1), failed_at, jitter }),
@@ -241,10 +252,10 @@ impl Sharing {
         Outcome::Refused(refused)
     }
 
-    async fn put_away(self, id: AskId, since: Timestamp, lasts: Duration) {
+    async fn put_away(self, id: AskId, number: u64, lasts: Duration) {
         tokio::time::sleep((lasts / 20).min(AT_HAND)).await;
         let mut slots = self.slots();
-        if matches!(slots.get(&id), Some(Slot::AtHand(grant)) if grant.since() == since) {
+        if matches!(slots.get(&id), Some(Slot::AtHand(_, other)) if *other == number) {
             slots.remove(&id);
             let mut rates = lock(&self.rates);
             if rates.get(&id).is_some_and(|rate| rate.is_whole(self.clock.moment().steady)) {
@@ -272,13 +283,17 @@ impl Want {
     }
 
     fn is_met_by(&self, grant: &Grant, now: Timestamp) -> bool {
-        now < grant.life.expires_at()
-            && self.newer_than.is_none_or(|than| grant.since() > than)
-            && self.is_outlived_by(grant)
+        is_good(grant, now) && self.newer_than.is_none_or(|than| grant.since() > than) && self.is_outlived_by(grant)
     }
 }
 
+/// Neither has it died, nor was it dated by a clock that has been set back since.
+fn is_good(grant: &Grant, now: Timestamp) -> bool {
+    now < grant.life.expires_at() && !grant.life.is_from_the_future(now)
+}
+
 // === impl Refused ===
+
 impl Refused {
     /// Whether it is from before a person asked, and nothing that they must wait out.
     #[must_use]

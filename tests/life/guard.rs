@@ -37,6 +37,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
         refresh_requested: None,
         identity: None,
         skew: 0,
+        server_ahead: None,
     };
     render::secret(&plan, &record, &SecretString::from("FAKE-token"), expect)
 }

@@ -7,7 +7,6 @@ mod harness;
 
 mod change;
 mod cost;
-mod crash;
 mod guard;
 mod leak;
 mod life;

@@ -78,13 +78,7 @@ impl Scene {
     }
 
     fn planned(plan: Plan, lifetime: u32) -> Self {
-        let source = Facts {
-            mark: mark("source", 1),
-            controller: None,
-            record: None,
-            owned: Owned::default(),
-            written_at: None,
-        };
+        let source = Facts { mark: mark("source", 1), controller: None, record: None, owned: Owned::default() };
         let mut scene = Self {
             plan,
             generation: 1,
@@ -116,13 +110,13 @@ impl Scene {
             refresh_requested: self.requested.clone(),
             identity: None,
             skew: 0,
+            server_ahead: None,
         };
         self.target = present(Facts {
             mark: mark("target", version + 1),
             controller: Some(Controller { uid: UID.into(), name: "IamToken/hpcs".into() }),
             record: Some(record),
             owned: self.plan.owned(UID),
-            written_at: None,
         });
     }
 

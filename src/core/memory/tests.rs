@@ -9,8 +9,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-/// A target whose token `token` was noted at second 0 and written when the API server's clock stood at `written`.
-fn target(token: &str, written: i64) -> Seen {
+/// A target whose token `token` was noted at second 0 by a clock that the API server's was so many seconds ahead of.
+fn target(token: &str, server_ahead: impl Into<Option<i64>>) -> Seen {
     let record = Record {
         owner: Owner { namespace: "ns".into(), name: "it".into(), uid: "u".into() },
         refreshed_at: at(0),
@@ -24,15 +24,10 @@ fn target(token: &str, written: i64) -> Seen {
         refresh_requested: None,
         identity: None,
         skew: -600,
+        server_ahead: server_ahead.into(),
     };
     let mark = Mark { uid: "t".into(), version: "1".into() };
-    Seen::Present(Box::new(Facts {
-        mark,
-        controller: None,
-        record: Some(record),
-        owned: Owned::default(),
-        written_at: Some(at(written)),
-    }))
+    Seen::Present(Box::new(Facts { mark, controller: None, record: Some(record), owned: Owned::default() }))
 }
 
 /// When the token counts as asked for, and the difference of clocks that is left.
@@ -43,14 +38,16 @@ fn read(memory: &mut Memory, mut seen: Seen, server_ahead: Option<i64>) -> (Time
 }
 
 #[test]
-fn a_token_is_as_old_as_its_writer_said_where_the_clocks_agree() {
-    for (written, ahead) in [(1, Some(0)), (-4, Some(0)), (20, Some(1)), (601, Some(600)), (-600, None)] {
-        assert_eq!(read(&mut Memory::default(), target("t", written), ahead), (at(0), -600), "{written} {ahead:?}");
+fn a_token_is_as_old_as_its_writer_said_where_the_clocks_agree_or_ours_is_ahead() {
+    for (theirs, ours) in [(Some(0), Some(0)), (Some(-4), Some(1)), (Some(600), Some(600)), (Some(600), Some(0))] {
+        assert_eq!(read(&mut Memory::default(), target("t", theirs), ours), (at(0), -600), "{theirs:?} {ours:?}");
     }
+    assert_eq!(read(&mut Memory::default(), target("t", None), Some(900)), (at(0), -600), "nobody noted it");
+    assert_eq!(read(&mut Memory::default(), target("t", -900), None), (at(0), -600), "no answer has told yet");
 }
 
 #[test]
-fn a_token_is_no_younger_than_its_secret_whoever_has_the_wrong_clock() {
+fn a_token_is_no_younger_than_by_the_api_servers_clock_whoever_has_the_wrong_one() {
     let mut writer_was_ahead = Memory::default();
     assert_eq!(read(&mut writer_was_ahead, target("t", -600), Some(0)), (at(-600), 0));
     assert_eq!(read(&mut writer_was_ahead, target("t", -600), Some(0)), (at(-600), 0), "each time the same");
@@ -66,9 +63,9 @@ fn a_clock_that_was_set_back_makes_no_token_younger_and_no_wait_longer() {
     memory.wrote("t");
     memory.note_request(Some("now"), at(10));
     memory.set_back(Duration::from_mins(30));
-    assert_eq!(read(&mut memory, target("t", 0), None).0, at(-1800));
+    assert_eq!(read(&mut memory, target("t", None), None).0, at(-1800));
     memory.set_back(Duration::from_mins(1));
-    assert_eq!(read(&mut memory, target("t", 0), None).0, at(-1860));
+    assert_eq!(read(&mut memory, target("t", None), None).0, at(-1860));
     assert_eq!(memory.request, Some(("now".into(), at(10 - 1860))));
-    assert_eq!(read(&mut memory, target("another", 0), None).0, at(0), "written since, by the clock as it is");
+    assert_eq!(read(&mut memory, target("another", None), None).0, at(0), "written since, by the clock as it is");
 }

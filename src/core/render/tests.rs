@@ -28,6 +28,7 @@ fn record(plan: &Plan, token: &str) -> Record {
         refresh_requested: None,
         identity: None,
         skew: 0,
+        server_ahead: None,
     }
 }
 

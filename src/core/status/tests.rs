@@ -33,6 +33,7 @@ fn record(second: i64) -> Record {
         refresh_requested: None,
         identity: Some(Identity { iam_id: Some("iam-ServiceId-1".into()), ..Identity::default() }),
         skew: 0,
+        server_ahead: None,
     }
 }
 

@@ -367,3 +367,18 @@ async fn all_who_follow_are_told_of_each_token_and_of_no_failure() {
     sharing.follow(other.id(), &two, &call);
     assert_eq!(told(&other).await, ["a/elsewhere", "b/two"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_no_token_at_hand_younger_nor_keeps_it_for_ever() {
+    let (sharing, iam) = begin(SECOND, []);
+    granted(sharing.ask(usual(), WANT, None).await);
+    iam.wall.ahead.fetch_sub(7200, Ordering::Relaxed);
+    assert_eq!(sharing.at_hand(usual().id()), None, "what is from the future is of no use");
+    sharing.set_back(2 * HOUR);
+    let began = crate::core::schedule::earlier(iam.now(), SECOND);
+    assert_eq!(sharing.at_hand(usual().id()), Some(began), "moved along");
+    granted(sharing.ask(usual(), WANT, None).await);
+    assert_eq!(iam.asked(), 1);
+    sleep(HOUR / 2).await;
+    assert_eq!(sharing.at_hand(usual().id()), None, "put away in its time");
+}

@@ -1,0 +1,32 @@
+//! Many tokens at once.
+
+use std::time::Duration;
+
+use crate::sim::Break;
+use crate::sim::crowd::{most_at_once, reasons_after_a_minute, recovery};
+use crate::sim::iam::Mood;
+
+#[test]
+fn tokens_of_different_keys_that_began_together_are_not_refreshed_together() {
+    let (spread, together) = (most_at_once(60, None), most_at_once(60, Some(Break::Jitter)));
+    assert!(spread < 0.5, "{spread}");
+    assert!(together > 0.9, "{together}: without jitter this test must see it");
+}
+
+#[test]
+fn every_wait_shows_in_the_status() {
+    let slow = reasons_after_a_minute(30, Mood::Slow);
+    assert!(slow["Queued"] > 15, "{slow:?}");
+    let down = reasons_after_a_minute(30, Mood::Refusing);
+    assert_eq!(down["IamUnreachable"], 30, "{down:?}");
+}
+
+#[test]
+fn after_an_hours_outage_they_recover_in_the_order_of_their_expiry() {
+    let recovery = recovery(1000);
+    assert!(recovery.fetched > 300 && recovery.expired > 100, "{recovery:?}");
+    assert!(recovery.in_order > 0.97, "{recovery:?}");
+    // Single probes, at most one in five seconds once the pauses have grown, and the few before the breaker opened.
+    assert!(recovery.calls_while_down < 800, "{recovery:?}");
+    assert!(recovery.waited < Duration::from_secs(6), "{recovery:?}");
+}
