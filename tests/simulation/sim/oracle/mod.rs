@@ -32,8 +32,9 @@ const REFUSED: Duration = Duration::from_mins(18);
 /// A locked account is left alone for 30 minutes, or longer where it stays locked.
 const LOCKED: Duration = Duration::from_mins(36);
 
-/// A key that a source held once may be in the token until so long after: tokens live an hour.
-const OWN_KEY: Duration = Duration::from_hours(2);
+/// A key that a source held once may be in the token until so long after: tokens live an hour, a watch may be broken for
+/// minutes, and the machine may be suspended for hours meanwhile.
+const OWN_KEY: Duration = Duration::from_hours(12);
 
 /// Sees all, says what was violated.
 pub struct Oracle {
