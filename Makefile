@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test generate
+.PHONY: help chaos demo simulate test generate
 SHELL := bash
 
 help: ## what there is
@@ -7,6 +7,12 @@ help: ## what there is
 
 demo: ## a real API server, a fake IAM, the operator: watch a token being kept alive (KEEP=1 leaves it running)
 	@hack/demo
+
+chaos: ## kill, stop and cut off everything while a reader looks for an expired token (SEED=n, ONLY=scenario)
+	@hack/chaos
+
+simulate: ## the controller in many simulated worlds, each drawn from a seed (SEEDS=n, FROM=seed, TRACE=1)
+	@hack/simulate
 
 test: ## everything that CI checks
 	@hack/test

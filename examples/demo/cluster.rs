@@ -32,7 +32,7 @@ pub struct Cluster {
 impl Cluster {
     /// One with nothing on it.
     pub async fn start() -> Result<Self> {
-        let plane = ControlPlane::try_start(Options { audit: true }).await?;
+        let plane = ControlPlane::try_start(Options { audit: true, ..Options::default() }).await?;
         let client = plane.admin();
         Ok(Self { plane, client })
     }

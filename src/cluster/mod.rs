@@ -4,6 +4,7 @@
 pub mod client;
 pub mod deadline;
 pub mod events;
+pub mod iam_token;
 pub mod lease;
 pub mod secrets;
 pub mod server_time;

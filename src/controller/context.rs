@@ -95,6 +95,8 @@ pub(super) struct Remembered {
     pub(super) ask: Option<(Mark, String, AskId)>,
     /// The `IamToken`'s resourceVersion after our own last write: an older copy is not acted upon.
     pub(super) written: u64,
+    /// The resourceVersion of a copy that is known to be outdated, and was seen to be so before.
+    pub(super) outdated: Option<u64>,
     /// [`Steps::set_back`] when it was last brought in step with the clock.
     set_back: Duration,
 }

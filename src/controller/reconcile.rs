@@ -73,22 +73,44 @@ pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Resu
 async fn look(token: &Listed, key: &Key, context: &Context) -> Action {
     let places = context.called(key);
     let uid = token.uid().unwrap_or_default();
-    let version = token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
-    let remembered = context.recall(key, &uid);
+    let mut remembered = context.recall(key, &uid);
     if token.meta().deletion_timestamp.is_some() || !context.is_synced() {
         return Action::await_change();
     }
     if !context.lead.holds() {
         return Action::requeue(LONGEST_SLEEP);
     }
-    if version < remembered.written {
+    let version = version(token);
+    if version >= remembered.written && remembered.outdated != Some(version) {
+        return look_at(token, key, context, remembered, places).await;
+    }
+    if remembered.outdated != Some(version) {
+        remembered.outdated = Some(version);
+        context.remember(key, remembered);
         return Action::requeue(SOON); // A copy from before our own last write: the newer one is under way.
     }
-    let seen = Mark { uid, version: token.resource_version().unwrap_or_default() };
+    // It does not come: the watch is silent, and may be for minutes.
+    match cluster::iam_token::read(&context.client, key).await {
+        Ok(Some(live)) if live.uid() == token.uid() => look_at(&live, key, context, remembered, places).await,
+        Ok(_) => Action::requeue(LONGEST_SLEEP),
+        Err(problem) => {
+            warn!(iamtoken = %key, "{}", Problem::Api(problem).message());
+            Action::requeue(SOON)
+        }
+    }
+}
+
+async fn look_at(token: &Listed, key: &Key, context: &Context, remembered: Remembered, places: Places) -> Action {
+    let seen = Mark { uid: remembered.uid.clone(), version: token.resource_version().unwrap_or_default() };
     let mut look = Look { context, key, remembered, places, seen, moved: false };
     let action = look.at(token).await;
     context.remember(key, look.remembered);
     action
+}
+
+/// A resourceVersion as a number: those of one resource can be compared (KEP-5504).
+fn version(token: &Listed) -> u64 {
+    token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
 }
 
 /// One look.
@@ -276,7 +298,10 @@ impl Look<'_> {
                 then
             }
             Err(problem) if problem.code == Some(404) => Action::await_change(),
-            Err(problem) if problem.kind == ApiKind::Conflict => Action::requeue(SOON), // The newer copy is under way.
+            Err(problem) if problem.kind == ApiKind::Conflict => {
+                self.remembered.outdated = self.seen.version.parse().ok();
+                Action::requeue(SOON) // The newer copy is under way, or is read then.
+            }
             Err(problem) => {
                 warn!(iamtoken = %self.key, "{}", Problem::Api(problem).message());
                 Action::requeue(SOON)

@@ -155,7 +155,9 @@ impl Problem {
         match self {
             Self::Api(problem) => match problem.kind {
                 ApiKind::Conflict | ApiKind::Unavailable => Retry::Soon,
-                ApiKind::Denied | ApiKind::Terminating | ApiKind::Refused => Retry::Slowly,
+                // An API server that has just started refuses what it will allow in a moment.
+                ApiKind::Denied => Retry::EverSlower,
+                ApiKind::Terminating | ApiKind::Refused => Retry::Slowly,
                 ApiKind::Immutable | ApiKind::OtherType | ApiKind::TooLarge => Retry::OnChange,
             },
             Self::Iam(failure) => failure.retry(),

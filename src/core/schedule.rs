@@ -44,6 +44,8 @@ pub enum Retry {
     After(Duration),
     /// It may pass, but only slowly and mostly with a person's help.
     Slowly,
+    /// It may pass in a moment, or only with a person's help: soon at first, and ever more slowly.
+    EverSlower,
     /// It may pass, but not before this long.
     NotWithin(Duration),
     /// It cannot pass until something changes that is watched.
@@ -160,6 +162,7 @@ pub fn retry_at(
             own.max(honoured)
         }
         Retry::Slowly => within_quarter(backoff(SLOWLY_FIRST, SLOWLY_LAST, attempts, seed), left, SLOWLY_FIRST),
+        Retry::EverSlower => within_quarter(backoff(SOON_FIRST, SLOWLY_LAST, attempts, seed), left, SHORTEST),
         Retry::NotWithin(least) => least.max(backoff(SLOWLY_FIRST, SLOWLY_LAST, attempts, seed)),
     };
     Some(later(failed_at, wait))
@@ -294,6 +297,9 @@ mod tests {
         assert_eq!([wait(1, None), wait(2, None), wait(9, None)], [60, 120, 900]);
         assert_eq!(wait(9, Some(720)), 180);
         assert_eq!(wait(9, Some(30)), 60);
+        let gently = |attempts| since(retry_at(Retry::EverSlower, attempts, at(0), None, 0).unwrap(), at(0)).as_secs();
+        assert_eq!([gently(1), gently(2), gently(5), gently(20)], [2, 4, 32, 900]);
+        assert_eq!(retry_at(Retry::EverSlower, 20, at(0), Some(at(40)), 0), Some(at(10)));
         assert_eq!(retry_at(Retry::OnChange, 1, at(0), None, 0), None);
         let locked = retry_at(Retry::NotWithin(Duration::from_mins(30)), 1, at(0), Some(at(60)), 0);
         assert_eq!(locked, Some(at(1800)));

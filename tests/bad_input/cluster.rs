@@ -207,7 +207,7 @@ async fn a_permission_that_is_taken_away_costs_no_token() {
 
 /// A control plane for one test, which ends with the process.
 async fn own_plane() -> &'static ControlPlane {
-    Box::leak(Box::new(ControlPlane::start(Options { audit: true }).await))
+    Box::leak(Box::new(ControlPlane::start(Options { audit: true, ..Options::default() }).await))
 }
 
 /// A CRD that takes any spec.

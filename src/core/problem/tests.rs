@@ -117,7 +117,8 @@ fn what_only_a_watched_change_can_mend_is_not_tried_again_before() {
     for (kind, code) in API {
         let expected = match kind {
             ApiKind::Conflict | ApiKind::Unavailable => Retry::Soon,
-            ApiKind::Denied | ApiKind::Terminating | ApiKind::Refused => Retry::Slowly,
+            ApiKind::Denied => Retry::EverSlower,
+            ApiKind::Terminating | ApiKind::Refused => Retry::Slowly,
             ApiKind::Immutable | ApiKind::OtherType | ApiKind::TooLarge => Retry::OnChange,
         };
         assert_eq!(api(kind, code).retry(), expected, "{kind:?}");

@@ -151,7 +151,7 @@ async fn data_survives_a_restart_and_nothing_survives_the_end() {
 #[tokio::test]
 async fn hold_a_control_plane() {
     if env::var_os(HOLD).is_some() {
-        let plane = ControlPlane::start(Options { audit: true }).await;
+        let plane = ControlPlane::start(Options { audit: true, ..Options::default() }).await;
         let _watch = Api::<Secret>::all(plane.admin()).watch(&WatchParams::default(), "0").await.unwrap().boxed();
         println!("\nRUN {}", plane.run_folder().display());
         tokio::time::sleep(Duration::from_secs(600)).await;

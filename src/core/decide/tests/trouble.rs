@@ -108,8 +108,8 @@ fn a_failing_refresh_does_not_stop_a_rewrite() {
 #[test]
 fn a_failing_rewrite_stops_rewrites() {
     let scene = Scene::settled().drifted().with(|it| it.fail(Work::Rewrite, denied(), 0));
-    assert_eq!(scene.step(59), waits(&denied(), Some(60)));
-    assert_eq!(scene.step(60), Step::Work(Work::Rewrite));
+    assert_eq!(scene.step(1), waits(&denied(), Some(2)));
+    assert_eq!(scene.step(2), Step::Work(Work::Rewrite));
 }
 
 #[test]

@@ -193,12 +193,15 @@ impl State {
             if !expected {
                 token.due_by = token.due_by.max(now + RECOVERS_IN);
             }
-            let due = now >= token.due_by;
             if let Some(key) = key {
                 // A look each 20 s; refreshes come after half of a lifetime at the earliest.
-                self.calls.entry(key).or_default().justified += 20.0 / (lifetime / 2.0);
+                let calls = self.calls.entry(key).or_default();
+                calls.justified += 20.0 / (lifetime / 2.0);
+                token.due_by = calls.left_alone_until.map_or(token.due_by, |until| token.due_by.max(until));
             }
-            if due && let Err(what) = self.is_well(&name, now, iam) {
+            if now >= token.due_by
+                && let Err(what) = self.is_well(&name, now, iam)
+            {
                 self.violated(now, format!("{}/{} {what}, and nothing stands in its way", name.0, name.1));
             }
         }

@@ -100,6 +100,8 @@ struct Calls {
     total: u64,
     /// As many as what happened justifies.
     justified: f64,
+    /// Until when it may be left alone because it was refused, also for those who come later.
+    left_alone_until: Option<Timestamp>,
     /// Until when each replica was asked to wait.
     not_before: BTreeMap<String, Timestamp>,
 }
@@ -338,6 +340,9 @@ impl State {
             Verdict::Rejected(KeyState::Locked) => LOCKED + RECOVERS_IN,
             Verdict::Rejected(_) => REFUSED + RECOVERS_IN,
         };
+        if let Verdict::Rejected(_) = call.answer {
+            self.calls.entry(call.key.to_owned()).or_default().left_alone_until = Some(at + recovers_in);
+        }
         self.touch(at, recovers_in, |_, token| token.keys.contains_key(call.key));
     }
 }

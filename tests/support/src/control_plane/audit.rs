@@ -33,6 +33,9 @@ rules:
     omitStages: ["RequestReceived", "ResponseStarted"]
 "#;
 
+/// The name of the log in the run folder.
+pub(super) const LOG: &str = "audit.log";
+
 /// The path of the requests that show how far the log is written.
 const BARRIER: &str = "/version?audit-barrier=";
 

@@ -72,6 +72,9 @@ const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 pub struct Options {
     /// Keep an audit log: see [`ControlPlane::audit`].
     pub audit: bool,
+    /// Answer watches from etcd itself. By default the API server's own memory stands in between, which hides from watches
+    /// that etcd was compacted.
+    pub no_watch_cache: bool,
 }
 
 /// A running control plane. Dropping it kills its processes and removes its files.
@@ -123,15 +126,15 @@ impl ControlPlane {
     /// As [`Self::start`].
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
-        SHARED.get_or_init(|| Self::start(Options { audit: true })).await
+        SHARED.get_or_init(|| Self::start(Options { audit: true, ..Options::default() })).await
     }
 
     async fn start_once(options: Options, binaries: &Path) -> Result<Self, Error> {
         let run = RunFolder::new()?;
         let authority = Authority::new()?;
         let etcd = servers::etcd(run.path(), binaries)?;
-        let audit_log = options.audit.then(|| run.path().join("audit.log"));
-        let api_server = servers::api_server(run.path(), binaries, &authority, &etcd, audit_log.as_deref())?;
+        let audit_log = options.audit.then(|| run.path().join(audit::LOG));
+        let api_server = servers::api_server(run.path(), binaries, &authority, &etcd, options)?;
         let admin = Identity::Certificate(authority.client("admin", &["system:masters"])?);
         let endpoint = Endpoint {
             url: format!("https://127.0.0.1:{}", api_server.port()),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Error,
+    Error, Options,
     access::write_private,
     audit,
     pki::{self, Authority},
@@ -45,7 +45,7 @@ pub(super) fn api_server(
     binaries: &Path,
     authority: &Authority,
     etcd: &Daemon,
-    audit_log: Option<&Path>,
+    options: Options,
 ) -> Result<Daemon, Error> {
     let file = |name: &str, content: &str| {
         let path = run.join(name);
@@ -71,9 +71,12 @@ pub(super) fn api_server(
         "--endpoint-reconciler-type=none".into(),
         "--profiling=false".into(),
     ];
-    if let Some(log) = audit_log {
+    if options.no_watch_cache {
+        arguments.push("--watch-cache=false".into());
+    }
+    if options.audit {
         arguments.push(path_flag("--audit-policy-file", &file("audit-policy.yaml", audit::POLICY)?));
-        arguments.push(path_flag("--audit-log-path", log));
+        arguments.push(path_flag("--audit-log-path", &run.join(audit::LOG)));
         arguments.push("--audit-log-mode=blocking".into());
         // In megabytes. A new file would lose what marks refer to.
         arguments.push("--audit-log-maxsize=4096".into());
