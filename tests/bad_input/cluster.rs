@@ -194,8 +194,10 @@ async fn a_permission_that_is_taken_away_costs_no_token() {
     world.annotate("hpcs", "iamtoken.dev/refresh-requested", "first").await;
     let words = ["write Secret hpcs", "HTTP 403", "permission", "ClusterRole iam-token-operator"];
     stalled_but_ready(&world, "hpcs", "AccessDenied", &words, ("hpcs", &data)).await;
-    calm(&world).await;
-    assert!(world.iam.exchanges_of(&key) <= 2);
+    // It is tried again after 2 s, 4 s, 8 s, with the token that is at hand; one of the same second as the first token is
+    // not newer than that, so there may be a third.
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    assert!(world.iam.exchanges_of(&key) <= 3);
     allow_operator(&world.client, &world.namespace).await;
     may_write(&world, true).await;
     world.annotate("hpcs", "iamtoken.dev/refresh-requested", "second").await;
