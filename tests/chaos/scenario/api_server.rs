@@ -40,7 +40,7 @@ pub async fn restarted(stage: Stage) -> Report {
     let mut scene = Scene::set(stage, RESTARTED).await;
     for number in 0..stage.size.restarts {
         // Every second time refreshes become due while it is away or just beginning to answer.
-        let away = if stage.size.due_while_away && number.is_multiple_of(2) {
+        let away = if number.is_multiple_of(2) {
             scene.site.almost_due(&scene.reader).await;
             scene.site.draw.seconds(2)
         } else {

@@ -28,8 +28,6 @@ pub struct Size {
     pub takeovers: u64,
     pub restarts: u64,
     pub compactions: u64,
-    /// Whether refreshes become due while the API server is away.
-    pub due_while_away: bool,
     /// How often IAM goes away, in each scenario.
     pub outages: u64,
     /// The longest pause before a fault, in seconds.
@@ -51,7 +49,6 @@ pub const SHORT: Size = Size {
     takeovers: 1,
     restarts: 1,
     compactions: 1,
-    due_while_away: false,
     outages: 1,
     pause: 2,
     away: 2,
@@ -66,7 +63,6 @@ pub const FULL: Size = Size {
     takeovers: 4,
     restarts: 10,
     compactions: 6,
-    due_while_away: true,
     outages: 2,
     pause: 20,
     away: 10,
