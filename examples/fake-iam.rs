@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use testkit::fake_iam::{ApiKey, DEFAULT_ACCOUNT, FakeIam, Identity};
 use testkit::fake_kms::{DEFAULT_INSTANCE, FakeKms};
-use tokio::signal::unix::{SignalKind, signal};
+use testkit::interrupted;
 
 /// A fake IBM Cloud IAM and a fake key-management service.
 #[derive(Parser)]
@@ -46,7 +46,6 @@ fn name_and_key(argument: &str) -> Result<(String, String), &'static str> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let mut terminated = signal(SignalKind::terminate())?;
     let iam = start(&arguments)?;
     let kms = FakeKms::start_on(&iam, arguments.listen_kms)?;
     let mut out = std::io::stdout();
@@ -55,10 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     writeln!(out, "KMS      {}/api/v2/keys", kms.url())?;
     writeln!(out, "instance {DEFAULT_INSTANCE}")?;
     out.flush()?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminated.recv() => {}
-    }
+    interrupted().await;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use testkit::control_plane::Options;
-use tokio::signal::unix::{SignalKind, signal};
+use testkit::interrupted;
 
 use scenario::{FULL, Report, SHORT, Stage, api_server, frozen, iam, kills, replicas, say};
 
@@ -131,15 +131,4 @@ async fn through(lane: &[&Scenario], stage: Stage) -> Vec<Report> {
         reports.push(report);
     }
     reports
-}
-
-/// Returns at the first SIGINT or SIGTERM.
-async fn interrupted() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
 }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use testkit::fake_kms::DEFAULT_INSTANCE;
-use tokio::signal::unix::{SignalKind, signal};
+use testkit::interrupted;
 
 use say::{Say, block};
 use stage::Stage;
@@ -91,16 +91,5 @@ async fn keep(stage: &Stage, say: &Say) -> ExitCode {
             say.failure(&format!("{error}\n\n{}", stage.what_is_known().await).into());
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Returns at the first SIGINT or SIGTERM.
-async fn interrupted() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
     }
 }

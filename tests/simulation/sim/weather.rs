@@ -27,6 +27,9 @@ pub enum Mood {
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(1 << 32);
 
+/// No watch is silent for longer: kube begins it anew (kube-runtime, `watcher.rs`: after 295 s).
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// Shared by all replicas.
 pub struct Sky {
     oracle: Arc<Oracle>,
@@ -189,7 +192,7 @@ impl State {
     }
 
     fn spoil(&mut self, fate: &mut Fate) {
-        let code = *self.dice.pick(&[409, 410, 429, 500, 503]);
+        let code = *self.dice.pick(&[403, 409, 410, 429, 500, 503]);
         let retry_after = self.dice.chance(0.3).then(|| self.dice.between(1, 5));
         let refusal = if self.dice.chance(0.3) { Refusal::Broken } else { Refusal::Status { code, retry_after } };
         match self.dice.below(6) {
@@ -291,7 +294,12 @@ impl Weather for Sky {
         }
         state.faults += 1;
         let late = Duration::from_millis(state.dice.between(100, 30_000));
-        let delivery = match state.dice.below(3) {
+        let delivery = match state.dice.below(4) {
+            3 => {
+                drop(state);
+                self.oracle.deaf(SILENCE);
+                return Delivery::Silence;
+            }
             0 => Delivery::Cut { broken: state.dice.chance(0.5) },
             1 => Delivery::Pass { delay: frozen + late, twice: false },
             _ => Delivery::Pass { delay: frozen, twice: true },

@@ -6,3 +6,16 @@ pub mod fake_kms;
 
 pub mod control_plane;
 pub mod proxy;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Returns at the first SIGINT or SIGTERM.
+pub async fn interrupted() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

@@ -31,6 +31,7 @@ pub struct Stream {
     /// The highest that went out.
     delivered: Revision,
     is_over: bool,
+    is_silent: bool,
 }
 
 // === impl Stream ===
@@ -48,6 +49,7 @@ impl Stream {
             numbers: 0,
             delivered: 0,
             is_over: false,
+            is_silent: false,
         }
     }
 
@@ -59,6 +61,9 @@ impl Stream {
             }
             if self.is_over {
                 return None;
+            }
+            if self.is_silent {
+                std::future::pending::<()>().await;
             }
             let due = self.under_way.first_key_value().map(|(key, _)| key.0);
             tokio::select! {
@@ -87,6 +92,7 @@ impl Stream {
                     self.out.push_back(Err(error));
                 }
             }
+            Delivery::Silence => self.is_silent = true,
             Delivery::Pass { delay, twice } => {
                 let due = self.due.get(&event.key).map_or(now + delay, |due| (now + delay).max(*due));
                 if due > now {

@@ -154,6 +154,21 @@ async fn an_event_may_come_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_may_go_silent_without_an_end() {
+    let cluster = cluster();
+    let api = secrets(&cluster, Calm);
+    for name in ["a", "b", "c"] {
+        put(&api, name, "1").await.unwrap();
+    }
+    let deliveries = Mutex::new(vec![Delivery::Silence, Delivery::GOOD]);
+    let silent = secrets(&cluster, Script { deliveries, ..Script::default() });
+    let mut events = silent.watch(&WatchParams::default(), "1").await.unwrap().boxed();
+    assert_eq!(events.try_next().await.unwrap().as_ref().map(say).as_deref(), Some("+a"));
+    // Neither b nor c nor bookmarks, nor the end that every other watch has after half an hour.
+    assert!(timeout(Duration::from_hours(2), events.try_next()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bookmark_never_overtakes_what_is_before_it() {
     let cluster = cluster();
     let api = secrets(&cluster, Calm);

@@ -63,6 +63,8 @@ pub enum Delivery {
         /// With an error.
         broken: bool,
     },
+    /// Neither it nor anything after it comes, and the watch does not end: a connection of which one end is gone.
+    Silence,
 }
 
 /// Decides what befalls requests and events.

@@ -105,7 +105,7 @@ impl State {
             self.tokens.remove(name);
             return;
         };
-        let is = Token::read(value);
+        let (is, seen) = (Token::read(value), self.seen(at));
         let source = (name.0.clone(), is.source.clone());
         let known = self.tokens.remove(name).filter(|known| known.is.uid == is.uid);
         let mut token = known.unwrap_or_else(|| Watched {
@@ -118,7 +118,7 @@ impl State {
         token.sources.insert(token.is.source.clone(), at);
         token.sources.insert(is.source.clone(), at);
         if !by_operator {
-            token.due_by = token.due_by.max(at + RECOVERS_IN);
+            token.due_by = token.due_by.max(seen + RECOVERS_IN);
         }
         token.is = is;
         token.holds(self.secrets.get(&source).and_then(|secret| secret.data.get("apikey")).map(String::as_str), at);

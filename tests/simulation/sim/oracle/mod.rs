@@ -51,6 +51,8 @@ struct State {
     calls: BTreeMap<String, Calls>,
     /// Sends of replicas while another held the lease are violations; without a lease anybody may.
     elects: bool,
+    /// Until then a replica may not see what others do. Its own tokens need no watch.
+    deaf_until: Timestamp,
     /// Retry-After is measured by clocks that were not set.
     clocks_are_set: bool,
     keeps_exchanges: bool,
@@ -124,22 +126,34 @@ impl Oracle {
         self.state.lock().unwrap().touch(now, RECOVERS_IN, |_, _| true);
     }
 
-    /// Somebody got in the way of all in this namespace, which takes so long to mend beyond the usual.
-    pub fn touched(&self, namespace: &str, beyond: Duration) {
+    /// A watch has gone silent, for so long at the most: what was in its way may stay so, and what others do from now on
+    /// may not be seen. All that is well stays well.
+    pub fn deaf(&self, lasts: Duration) {
         let now = self.truth.now();
-        self.state.lock().unwrap().touch(now, RECOVERS_IN + beyond, |(there, _), _| there == namespace);
+        let mut state = self.state.lock().unwrap();
+        state.journal.note(now, || "  a watch goes silent".to_owned());
+        state.deaf_until = state.deaf_until.max(now + lasts);
+        let until = state.deaf_until;
+        state.touch(until, RECOVERS_IN, |_, token| token.due_by > now);
+    }
+
+    /// People got in the way of all in this namespace, which takes so long to mend beyond the usual.
+    pub fn touched(&self, namespace: &str, beyond: Duration) {
+        let mut state = self.state.lock().unwrap();
+        let seen = state.seen(self.truth.now());
+        state.touch(seen, RECOVERS_IN + beyond, |(there, _), _| there == namespace);
     }
 
     /// A source Secret was changed: whatever was refused before is tried at once.
     pub fn source_changed(&self, namespace: &str, source: &str) {
-        let now = self.truth.now();
         let mut state = self.state.lock().unwrap();
+        let seen = state.seen(self.truth.now());
         for ((there, _), token) in &mut state.tokens {
             if there == namespace && token.is.source == source {
-                token.due_by = now + RECOVERS_IN;
+                token.due_by = seen + RECOVERS_IN;
             }
         }
-        state.touch(now, RECOVERS_IN, |(there, _), token| there == namespace && token.is.source == source);
+        state.touch(seen, RECOVERS_IN, |(there, _), token| there == namespace && token.is.source == source);
     }
 
     pub fn clocks_were_set(&self) {
@@ -176,7 +190,8 @@ impl Oracle {
             // A renewal that fails matters where the lease is lost, and that is seen; an event that is lost never.
             Some(target) if matches!(target.kind, Kind::Lease | Kind::Event) => {}
             Some(target) if target.name.is_some() => {
-                self.touched(target.namespace.unwrap_or_default(), Duration::ZERO);
+                let (now, namespace) = (self.truth.now(), target.namespace.unwrap_or_default());
+                self.state.lock().unwrap().touch(now, RECOVERS_IN, |(there, _), _| there == namespace);
             }
             _ => self.touched_all(),
         }
@@ -273,6 +288,11 @@ impl State {
     fn violated(&mut self, at: Timestamp, what: impl Display) {
         self.journal.note(at, || format!("VIOLATION: {what}"));
         self.violation.get_or_insert(format!("{at}: {what}"));
+    }
+
+    /// When what others do now is seen at the latest.
+    fn seen(&self, now: Timestamp) -> Timestamp {
+        now.max(self.deaf_until)
     }
 
     fn touch(&mut self, now: Timestamp, recovers_in: Duration, is_it: impl Fn(&Name, &Watched) -> bool) {
