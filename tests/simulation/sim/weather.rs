@@ -28,7 +28,7 @@ pub enum Mood {
 const NEVER: Duration = Duration::from_secs(1 << 32);
 
 /// No watch is silent for longer: kube begins it anew (kube-runtime, `watcher.rs`: after 295 s).
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_mins(5);
 
 /// Shared by all replicas.
 pub struct Sky {
