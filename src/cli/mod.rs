@@ -10,9 +10,13 @@ use clap::{Parser, Subcommand};
 
 use crate::api;
 
+/// What `--version` says: build.rs finds out commit and compiler.
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ", rustc ", env!("BUILD_RUSTC"), ")");
+
 /// Keeps IBM Cloud IAM tokens alive on Kubernetes.
 #[derive(Debug, Parser)]
-#[command(name = "iam-token-operator", version, about, disable_help_subcommand = true)]
+#[command(name = "iam-token-operator", version = VERSION, about, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

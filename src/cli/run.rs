@@ -1,3 +1,4 @@
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,9 +12,11 @@ use tracing::{error, info};
 use super::Error;
 use crate::clock::SystemClock;
 use crate::cluster::client::connect;
-use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, World};
+use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, Signs, World};
 use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::iam::client::IamClient;
+use crate::telemetry::metrics::serve::serve;
+use crate::telemetry::metrics::{Metrics, PER_OBJECT_LIMIT};
 use crate::telemetry::probes;
 use crate::telemetry::{self, LogFormat};
 
@@ -64,6 +67,16 @@ pub(super) struct Run {
         value_parser = probes::parse_address)]
     health_bind_address: Option<SocketAddr>,
 
+    /// Answer GET /metrics there with OpenMetrics, over plain HTTP; nowhere by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_METRICS_BIND_ADDRESS", value_name = "ADDR:PORT",
+        value_parser = probes::parse_address)]
+    metrics_bind_address: Option<SocketAddr>,
+
+    /// How many IamTokens have metrics of their own; of more, only those with trouble have, and with 0 none
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_METRICS_PER_OBJECT_LIMIT", default_value_t = PER_OBJECT_LIMIT,
+        value_name = "N")]
+    metrics_per_object_limit: usize,
+
     /// How log lines look
     #[arg(long, env = "IAM_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -79,7 +92,8 @@ impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
         let endpoints = self.endpoints()?;
-        let health = self.probes().await?;
+        let signs = Signs { health: Health::default(), metrics: Metrics::new(self.metrics_per_object_limit) };
+        self.listen(&signs).await?;
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
             endpoints,
@@ -90,23 +104,33 @@ impl Run {
         let clock = Arc::new(SystemClock);
         let exchange = Arc::new(IamClient::new(clock.clone(), self.allow_insecure_http)?);
         info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.endpoints, "starting");
-        controller::run_with_health(settings, World { client, exchange, clock }, shutdown()?, health).await;
+        controller::run_with_signs(settings, World { client, exchange, clock }, shutdown()?, signs).await;
         info!("stopped");
         Ok(())
     }
 
-    /// What the probes are answered from, if they are answered, from now on until the process ends.
-    async fn probes(&self) -> Result<Health, Error> {
-        let health = Health::default();
-        if let Some(address) = self.health_bind_address {
-            let listener = TcpListener::bind(address).await.map_err(|error| {
-                format!("--health-bind-address {address}: {error}: name an address of this host and a free port")
-            })?;
-            info!(address = %listener.local_addr()?, "answering probes");
-            let served = probes::serve(listener, health.clone());
-            tokio::spawn(async { served.await.inspect_err(|error| error!("probes are no longer answered: {error}")) });
+    /// Answers probes and scrapes, where they are to be answered, from now on until the process ends.
+    async fn listen(&self, signs: &Signs) -> Result<(), Error> {
+        let (health, metrics) = (self.health_bind_address, self.metrics_bind_address);
+        if let Some((probed, scraped)) = health.zip(metrics)
+            && probed.port() == scraped.port()
+            && probed.port() != 0
+        {
+            return Err(
+                format!("--metrics-bind-address {scraped}: probes are answered at that port, name another").into()
+            );
         }
-        Ok(health)
+        if let Some(address) = health {
+            let listener = bind("--health-bind-address", address).await?;
+            info!(address = %listener.local_addr()?, "answering probes");
+            keep("probes", probes::serve(listener, signs.health.clone()));
+        }
+        if let Some(address) = metrics {
+            let listener = bind("--metrics-bind-address", address).await?;
+            info!(address = %listener.local_addr()?, "answering scrapes");
+            keep("scrapes", serve(listener, signs.metrics.clone()));
+        }
+        Ok(())
     }
 
     /// `here` is the pod's namespace, or that of the kubeconfig's context.
@@ -138,6 +162,15 @@ impl Run {
         }
         Ok(Endpoints::new(allowed).ok_or("--allowed-endpoints: name at least one")?)
     }
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| format!("{flag} {address}: {error}: name an address of this host and a free port"))
+}
+
+fn keep(what: &'static str, served: impl Future<Output = io::Result<()>> + Send + 'static) {
+    tokio::spawn(async move { served.await.inspect_err(|error| error!("{what} are no longer answered: {error}")) });
 }
 
 /// Resolves at the first SIGTERM or SIGINT; the second ends the process at once.

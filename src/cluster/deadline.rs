@@ -3,21 +3,32 @@
 
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use tower::BoxError;
 
+use crate::telemetry::metrics::Metrics;
+
 /// How long an answer may take, to its end: kube's own lists have no deadline. Of a watch, only its beginning; kube
 /// begins one anew that is silent for 295 s (kube-runtime, `watcher.rs`).
 pub const ANSWER: Duration = Duration::from_secs(30);
 
-/// The same client, whose every request has a deadline.
+/// The same client, whose every request has a deadline and is counted.
 #[must_use]
-pub fn with_deadlines(client: &Client) -> Client {
-    let inner = client.clone();
-    rebuilt(client, tower::service_fn(move |request| answer(inner.clone(), request)))
+pub fn with_deadlines(client: &Client, metrics: &Metrics) -> Client {
+    let (inner, metrics) = (client.clone(), metrics.clone());
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, metrics) = (inner.clone(), metrics.clone());
+        async move {
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            let answer = answer(client, request).await;
+            metrics.requested(&method, &uri, answer.as_ref().ok().map(Response::status));
+            answer
+        }
+    });
+    rebuilt(client, service)
 }
 
 /// The same client, which calls `sign` whenever it asks for anything or hears anything.
@@ -44,7 +55,7 @@ pub fn with_signs(client: &Client, sign: impl Fn() + Clone + Send + 'static) -> 
 }
 
 async fn answer(client: Client, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-    let watches = is_watch(&request);
+    let watches = is_watch(request.uri());
     let answer = async {
         let response = client.send(request).await?;
         if watches {
@@ -59,8 +70,10 @@ async fn answer(client: Client, request: Request<Body>) -> Result<Response<Body>
     }
 }
 
-fn is_watch(request: &Request<Body>) -> bool {
-    let query = request.uri().query().unwrap_or_default();
+/// Whether the answer to this request goes on for ever.
+#[must_use]
+pub fn is_watch(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default();
     query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
 }
 

@@ -10,6 +10,8 @@ use tracing::warn;
 
 use crate::core::observed::Facts;
 use crate::core::view::{Key, View};
+use crate::core::watchdog::Watched;
+use crate::telemetry::metrics::Metrics;
 
 /// What a watch event came to.
 #[derive(Debug)]
@@ -20,14 +22,19 @@ pub enum Change {
     Listed(Vec<Key>),
 }
 
-/// Watches for ever, with a growing pause after each failure. `note` lends the view.
+/// Watches for ever, with a growing pause after each failure, which is counted. `note` lends the view.
 pub fn watch(
     secrets: Api<PartialObjectMeta<Secret>>,
+    metrics: Metrics,
     note: impl Fn(&mut dyn FnMut(&mut View)) + Send + 'static,
 ) -> impl Stream<Item = Change> + Send {
     let events = watcher(secrets, watcher::Config::default()).default_backoff();
-    let events = events.filter_map(|event| {
-        future::ready(event.inspect_err(|error| warn!("the watch on Secrets failed: {error}")).ok())
+    let events = events.filter_map(move |event| {
+        let event = event.inspect_err(|error| {
+            warn!("the watch on Secrets failed: {error}");
+            metrics.watch_failed(Watched::Secrets);
+        });
+        future::ready(event.ok())
     });
     events.map(move |event| {
         let mut change = Change::Wake(vec![]);

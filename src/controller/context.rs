@@ -26,6 +26,7 @@ use crate::core::view::{Key, View};
 use crate::iam::AskId;
 use crate::iam::order::{Lane, Order, Permit};
 use crate::iam::share::Sharing;
+use crate::telemetry::metrics::Metrics;
 
 /// The handles and the small state that reconciles share.
 pub(super) struct Context {
@@ -37,6 +38,7 @@ pub(super) struct Context {
     pub(super) vitals: Vitals,
     pub(super) steps: Steps,
     pub(super) server_time: ServerTime,
+    pub(super) metrics: Metrics,
     /// Notified once all IamTokens that exist are known.
     pub(super) tokens_listed: Notify,
     clock: Arc<dyn Clock>,
@@ -59,6 +61,7 @@ pub(super) struct Process {
     pub(super) lead: Lead,
     pub(super) steps: Steps,
     pub(super) server_time: ServerTime,
+    pub(super) metrics: Metrics,
 }
 
 /// Who may do anything, and who may only write a status: two lines, so that a slow IAM holds up no status.
@@ -116,7 +119,7 @@ impl Remembered {
 
 impl Context {
     pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
-        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time } = process;
+        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time, metrics } = process;
         let (tokens_listed, view, remembered, synced) = Default::default();
         Self {
             client,
@@ -127,6 +130,7 @@ impl Context {
             vitals,
             steps,
             server_time,
+            metrics,
             tokens_listed,
             clock,
             orders,

@@ -128,7 +128,7 @@ impl Vitals {
         note(&mut self.state().progress);
     }
 
-    fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> Progress {
         self.state().progress.clone()
     }
 

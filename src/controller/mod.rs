@@ -41,6 +41,7 @@ use crate::core::watchdog::Watched;
 use crate::iam::Exchange;
 use crate::iam::order::Order;
 use crate::iam::share::Sharing;
+use crate::telemetry::metrics::{Metrics, Queue, Sources};
 
 /// Resolves when the controller should finish what is in flight and end.
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
@@ -87,19 +88,31 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Runs until `shutdown` resolves and what was in flight has ended.
-pub async fn run(settings: Settings, world: World, shutdown: Shutdown) {
-    run_with_health(settings, world, shutdown, Health::default()).await;
+/// What tells how a run is.
+#[derive(Clone, Default)]
+pub struct Signs {
+    /// What the probes say.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
-/// As [`run`], and `health` tells how it is.
-pub async fn run_with_health(settings: Settings, world: World, shutdown: Shutdown, health: Health) {
+/// Runs until `shutdown` resolves and what was in flight has ended.
+pub async fn run(settings: Settings, world: World, shutdown: Shutdown) {
+    run_with_signs(settings, world, shutdown, Signs::default()).await;
+}
+
+/// As [`run`], and the signs tell how it is.
+pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown, signs: Signs) {
+    let Signs { health, metrics } = signs;
     let server_time = ServerTime::default();
-    let client = with_deadlines(&server_time.read_by(&world.client, Arc::clone(&world.clock)));
+    let client = with_deadlines(&server_time.read_by(&world.client, Arc::clone(&world.clock)), &metrics);
     let lead = Lead::new(Arc::clone(&world.clock), settings.lease.as_ref().map(|lease| lease.identity.clone()));
+    let orders = Orders { work: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) };
+    metrics.begins(sources(&world.clock, &lead, &orders.work), &settings.endpoints);
     let process = Process {
-        sharing: Sharing::new(world.exchange, Arc::clone(&world.clock)),
-        orders: Orders { work: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) },
+        sharing: Sharing::new(world.exchange, Arc::clone(&world.clock), metrics.clone()),
+        orders,
         events: Events::new(client.clone()),
         endpoints: settings.endpoints,
         client: client.clone(),
@@ -107,6 +120,7 @@ pub async fn run_with_health(settings: Settings, world: World, shutdown: Shutdow
         lead: lead.clone(),
         steps: Steps::new(),
         server_time,
+        metrics,
     };
     let clocks = process.steps.clone().watch(Arc::clone(&process.clock), process.sharing.clone());
     let scopes: Vec<Option<String>> = match settings.namespaces {
@@ -143,6 +157,13 @@ pub async fn run_with_health(settings: Settings, world: World, shutdown: Shutdow
     future::select(Box::pin(future::join(controllers, campaign)), Box::pin(clocks)).await;
 }
 
+/// Where a scrape of the metrics looks, beside the lists of IamTokens.
+fn sources(clock: &Arc<dyn Clock>, lead: &Lead, work: &Order) -> Sources {
+    let (clock, lead, work) = (Arc::clone(clock), lead.clone(), work.clone());
+    let queue = move || Queue { waiting: work.waiting(), oldest: work.longest_wait().unwrap_or_default() };
+    Sources { clock, leads: Box::new(move || lead.holds()), queue: Box::new(queue) }
+}
+
 /// One controller for one namespace, or for all.
 async fn run_scope(
     namespace: Option<String>,
@@ -158,11 +179,17 @@ async fn run_scope(
     }
     context.vitals.note(|progress| progress.crd = Ok(()));
     let (reader, writer) = reflector::store();
-    let observer = Arc::clone(&context);
+    let (listed, progress) = (reader.clone(), context.vitals.clone());
+    context.metrics.lists(move || progress.progress().tokens.then(|| listed.state()));
+    let (observer, metrics) = (Arc::clone(&context), context.metrics.clone());
     let listed = watcher(tokens, watcher::Config::default())
         .default_backoff()
-        .filter_map(|event| {
-            future::ready(event.inspect_err(|error| warn!("the watch on IamTokens failed: {error}")).ok().map(Ok))
+        .filter_map(move |event| {
+            let event = event.inspect_err(|error| {
+                warn!("the watch on IamTokens failed: {error}");
+                metrics.watch_failed(Watched::IamTokens);
+            });
+            future::ready(event.ok().map(Ok))
         })
         .modify(strip)
         .inspect(move |event| {
@@ -228,7 +255,7 @@ fn secret_changes(
     let (first, synced) = tokio::sync::oneshot::channel();
     let mut first = Some(first);
     let [begin, viewer, lister, late] = std::array::from_fn(|_| Arc::clone(context));
-    let changes = secrets::watch(api, move |apply| viewer.with_view(|view| apply(view)));
+    let changes = secrets::watch(api, context.metrics.clone(), move |apply| viewer.with_view(|view| apply(view)));
     let changes = stream::once(async move { begin.tokens_listed.notified().await })
         .flat_map(|()| stream::empty::<Change>())
         .chain(changes)

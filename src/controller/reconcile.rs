@@ -10,7 +10,7 @@ use kube::runtime::controller;
 use kube::{Resource as _, ResourceExt as _};
 use tracing::{debug, warn};
 
-use super::act::{Job, Outcome};
+use super::act::{Job, Outcome as Act};
 use super::action::Action;
 use super::context::{Context, Places, Remembered};
 use super::key;
@@ -25,6 +25,7 @@ use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
 use crate::core::status::{self, Note, Situation};
 use crate::core::view::{Claim, Key};
 use crate::iam::order::Lane;
+use crate::telemetry::metrics::{Outcome, Reconcile};
 use k8s_openapi::api::core::v1::ObjectReference;
 
 /// More steps than any look needs: to look, to refresh, to rewrite, to remove, and again after lost races.
@@ -65,12 +66,12 @@ fn claimed_target(token: &Listed) -> String {
 pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Result<controller::Action, Infallible> {
     let key = key(&token);
     let running = context.vitals.look(&key);
-    let action = look(&token, &key, &context).await;
+    let action = look(&token, &key, &context, context.metrics.reconcile()).await;
     running.ends(action.after);
     Ok(action.into())
 }
 
-async fn look(token: &Listed, key: &Key, context: &Context) -> Action {
+async fn look(token: &Listed, key: &Key, context: &Context, counted: Reconcile) -> Action {
     let places = context.called(key);
     let uid = token.uid().unwrap_or_default();
     let mut remembered = context.recall(key, &uid);
@@ -82,7 +83,7 @@ async fn look(token: &Listed, key: &Key, context: &Context) -> Action {
     }
     let version = version(token);
     if version >= remembered.written && remembered.outdated != Some(version) {
-        return look_at(token, key, context, remembered, places).await;
+        return look_at(token, key, context, remembered, places, counted).await;
     }
     if remembered.outdated != Some(version) {
         remembered.outdated = Some(version);
@@ -91,7 +92,7 @@ async fn look(token: &Listed, key: &Key, context: &Context) -> Action {
     }
     // It does not come: the watch is silent, and may be for minutes.
     match cluster::iam_token::read(&context.client, key).await {
-        Ok(Some(live)) if live.uid() == token.uid() => look_at(&live, key, context, remembered, places).await,
+        Ok(Some(live)) if live.uid() == token.uid() => look_at(&live, key, context, remembered, places, counted).await,
         Ok(_) => Action::requeue(LONGEST_SLEEP),
         Err(problem) => {
             warn!(iamtoken = %key, "{}", Problem::Api(problem).message());
@@ -100,9 +101,16 @@ async fn look(token: &Listed, key: &Key, context: &Context) -> Action {
     }
 }
 
-async fn look_at(token: &Listed, key: &Key, context: &Context, remembered: Remembered, places: Places) -> Action {
+async fn look_at(
+    token: &Listed,
+    key: &Key,
+    context: &Context,
+    remembered: Remembered,
+    places: Places,
+    counted: Reconcile,
+) -> Action {
     let seen = Mark { uid: remembered.uid.clone(), version: token.resource_version().unwrap_or_default() };
-    let mut look = Look { context, key, remembered, places, seen, moved: false };
+    let mut look = Look { context, key, remembered, places, seen, moved: false, counted };
     let action = look.at(token).await;
     context.remember(key, look.remembered);
     action
@@ -123,6 +131,8 @@ struct Look<'a> {
     seen: Mark,
     /// The Secret that was the target before is gone.
     moved: bool,
+    /// It in the metrics.
+    counted: Reconcile,
 }
 
 /// What the view knows of the Secrets that an `IamToken` names.
@@ -193,9 +203,9 @@ impl Look<'_> {
                 Progress::Pending => self.wait_for_iam(scene).await,
             },
             Step::Work(work) => self.stand_in_line(work, &scene).await,
-            Step::Rest => self.settle(&scene, None, None).await,
-            Step::Refuse(problem) => self.settle(&scene, Some(&problem), None).await,
-            Step::Wait(problem, retry_at) => self.settle(&scene, Some(&problem), retry_at).await,
+            Step::Rest => self.settle(&scene, None, None, Outcome::Rested).await,
+            Step::Refuse(problem) => self.settle(&scene, Some(&problem), None, Outcome::Refused).await,
+            Step::Wait(problem, retry_at) => self.settle(&scene, Some(&problem), retry_at, Outcome::Waiting).await,
         })
     }
 
@@ -203,7 +213,8 @@ impl Look<'_> {
         let place = self.places.work.clone();
         let job = Job { context: self.context, key: self.key, plan: scene.plan, observed: &scene.observed, place };
         match job.run(work, &mut self.remembered).await {
-            Outcome::Done(note) => {
+            Act::Done(note) => {
+                self.counted.came_to(Outcome::Acted);
                 self.moved |= work == Work::Remove;
                 let known = self.known(scene.plan);
                 self.remembered.memory.succeeded(work, known.target.facts());
@@ -211,9 +222,10 @@ impl Look<'_> {
                     self.publish(&note).await;
                 }
             }
-            Outcome::Pending => return Progress::Pending,
-            Outcome::Lost => debug!(iamtoken = %self.key, "somebody else wrote the target at the same time"),
-            Outcome::Failed(failed) => {
+            Act::Pending => return Progress::Pending,
+            Act::Lost => debug!(iamtoken = %self.key, "somebody else wrote the target at the same time"),
+            Act::Failed(failed) => {
+                self.counted.came_to(Outcome::Failed);
                 let reason = failed.problem.reason();
                 warn!(iamtoken = %self.key, %reason, "{}", failed.problem.message());
                 self.remembered.memory.failed(failed, work, scene.observed.inputs());
@@ -226,7 +238,7 @@ impl Look<'_> {
     async fn wait_for_iam(&mut self, scene: Scene<'_>) -> Action {
         let scene = Scene { now: self.context.now(), ..scene };
         let trouble = scene.observed.memory.trouble.as_ref().map(|trouble| &trouble.problem);
-        self.settle(&scene, trouble, Some(later(scene.now, JOIN_AGAIN))).await
+        self.settle(&scene, trouble, Some(later(scene.now, JOIN_AGAIN)), Outcome::Waiting).await
     }
 
     fn is_admitted(&mut self, work: Work, scene: &Scene<'_>) -> bool {
@@ -237,6 +249,7 @@ impl Look<'_> {
     /// Others go first. The status is left as it is, but for a token that expires meanwhile, an endpoint that fails and
     /// a wait that takes long.
     async fn stand_in_line(&mut self, work: Work, scene: &Scene<'_>) -> Action {
+        self.counted.came_to(Outcome::Waiting);
         let line = self.context.in_line(self.key, &lane(work, scene.plan));
         let told = scene.observed.memory.trouble.as_ref().map(|trouble| trouble.problem.clone());
         let long = line.waited >= WORTH_A_WORD;
@@ -244,14 +257,21 @@ impl Look<'_> {
         let ready = status::is_ready(scene.before, &situation(scene, problem.as_ref()), scene.now);
         let again = (!long).then(|| later(scene.now, WORTH_A_WORD));
         if problem.is_some() || (status::was_ready(scene.before) && !ready) {
-            return self.settle(scene, problem.as_ref(), again).await;
+            return self.settle(scene, problem.as_ref(), again, Outcome::Waiting).await;
         }
         let look = next_look(scene.plan, &scene.observed, scene.now);
         requeue([again, look].into_iter().flatten().min(), scene.now)
     }
 
     /// Nothing is left to do: says so, if that is news.
-    async fn settle(&mut self, scene: &Scene<'_>, problem: Option<&Problem>, retry_at: Option<Timestamp>) -> Action {
+    async fn settle(
+        &mut self,
+        scene: &Scene<'_>,
+        problem: Option<&Problem>,
+        retry_at: Option<Timestamp>,
+        outcome: Outcome,
+    ) -> Action {
+        self.counted.came_to(outcome);
         let after = status::next(scene.before, &situation(scene, problem), scene.now);
         let look = next_look(scene.plan, &scene.observed, scene.now);
         let until = [retry_at, look].into_iter().flatten().min();
@@ -259,6 +279,7 @@ impl Look<'_> {
     }
 
     async fn at_unplannable(&mut self, token: &Listed, before: &IamTokenStatus, problem: &Problem) -> Action {
+        self.counted.came_to(Outcome::Refused);
         let target = claimed_target(token);
         let mut seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
         self.remembered.memory.correct(&mut seen, self.context.server_time.ahead());
@@ -303,6 +324,7 @@ impl Look<'_> {
                 Action::requeue(SOON) // The newer copy is under way, or is read then.
             }
             Err(problem) => {
+                self.counted.came_to(Outcome::Failed);
                 warn!(iamtoken = %self.key, "{}", Problem::Api(problem).message());
                 Action::requeue(SOON)
             }

@@ -81,6 +81,11 @@ impl Endpoints {
         &self.0[0]
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
+        self.0.iter()
+    }
+
     /// The allowed endpoint that a user named, however it was written.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<&Endpoint> {

@@ -87,6 +87,12 @@ impl Order {
         self.line().waiting()
     }
 
+    /// How long the one has been waiting in line that came first.
+    #[must_use]
+    pub fn longest_wait(&self) -> Option<Duration> {
+        self.line().oldest().map(|since| now().saturating_duration_since(since))
+    }
+
     /// How long the key has been waiting in line.
     #[must_use]
     pub fn waited(&self, key: &Key) -> Option<Duration> {

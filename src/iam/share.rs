@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use super::order::Permit;
 use super::{Ask, AskId, Exchange, Grant};
@@ -18,6 +19,7 @@ use crate::core::failure::{Cause, Failure, Kind};
 use crate::core::rate::Rate;
 use crate::core::schedule::{Retry, earlier, retry_at, since};
 use crate::core::view::Key;
+use crate::telemetry::metrics::Metrics;
 
 /// A token is kept for those who ask just after for a twentieth of its life, but not longer than this.
 const AT_HAND: Duration = Duration::from_mins(1);
@@ -33,6 +35,7 @@ const FORGOTTEN: Duration = Duration::from_hours(1);
 pub struct Sharing {
     exchange: Arc<dyn Exchange>,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     slots: Arc<Mutex<HashMap<AskId, Slot>>>,
     rates: Arc<Mutex<HashMap<AskId, Rate>>>,
     followers: Arc<Mutex<Followers>>,
@@ -91,12 +94,13 @@ pub struct Want {
 // === impl Sharing ===
 
 impl Sharing {
-    /// Shares the exchanges that `exchange` makes.
+    /// Shares the exchanges that `exchange` makes, and counts them.
     #[must_use]
-    pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         Self {
             exchange,
             clock,
+            metrics,
             slots: Arc::default(),
             rates: Arc::default(),
             followers: Arc::default(),
@@ -107,11 +111,12 @@ impl Sharing {
     /// Gets a token, by an exchange of its own only where nobody else's will do. `place` is kept until that has ended,
     /// however long the one who asked waits for it, and is told how the endpoint fared.
     pub async fn ask(&self, ask: Ask, want: Want, place: Option<Arc<Permit>>) -> Outcome {
-        let flight = {
+        let (flight, joined) = {
             let mut slots = self.slots();
             let attempts = match slots.get(&ask.id()) {
                 Some(Slot::Flying(flight)) => Err(flight.clone()),
                 Some(Slot::AtHand(grant, _)) if want.is_met_by(grant, self.clock.now()) => {
+                    self.metrics.shared();
                     return Outcome::Granted(grant.clone());
                 }
                 Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => {
@@ -121,14 +126,18 @@ impl Sharing {
                 Some(Slot::AtHand(..)) | None => Ok(0),
             };
             match attempts {
-                Err(flight) => flight,
+                Err(flight) => (flight, true),
                 Ok(attempts) => match self.take(&ask) {
                     Err(refused) => return Outcome::Refused(*refused),
-                    Ok(()) => self.take_off(&mut slots, ask, attempts, place),
+                    Ok(()) => (self.take_off(&mut slots, ask, attempts, place), false),
                 },
             }
         };
-        tokio::time::timeout(want.patience, flight).await.unwrap_or(Outcome::Pending)
+        let outcome = tokio::time::timeout(want.patience, flight).await.unwrap_or(Outcome::Pending);
+        if joined && matches!(outcome, Outcome::Granted(_)) {
+            self.metrics.shared();
+        }
+        outcome
     }
 
     /// When the token that is at hand for this ask was asked for.
@@ -223,8 +232,9 @@ impl Sharing {
     }
 
     async fn fly(self, ask: Ask, attempts: u32, place: Option<Arc<Permit>>) -> Outcome {
-        let (id, jitter) = (ask.id(), ask.jitter());
+        let (id, jitter, endpoint, begun) = (ask.id(), ask.jitter(), ask.endpoint.clone(), Instant::now());
         let result = self.exchange.exchange(ask).await;
+        self.metrics.exchanged(&endpoint, begun.elapsed(), result.as_ref());
         let failed_at = self.clock.now();
         if let Some(place) = place {
             match &result {

@@ -1,5 +1,6 @@
-//! Logs and probes; metrics and traces will stand beside them.
+//! Logs, probes and metrics; traces will stand beside them.
 
+pub mod metrics;
 pub mod probes;
 
 use std::io::IsTerminal as _;

@@ -11,6 +11,8 @@ const RUN_FLAGS: &[(&str, &str)] = &[
     ("--allow-insecure-http", "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP"),
     ("--concurrency <N>", "IAM_TOKEN_OPERATOR_CONCURRENCY"),
     ("--health-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_HEALTH_BIND_ADDRESS"),
+    ("--metrics-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_METRICS_BIND_ADDRESS"),
+    ("--metrics-per-object-limit <N>", "IAM_TOKEN_OPERATOR_METRICS_PER_OBJECT_LIMIT"),
     ("--log-format <FORMAT>", "IAM_TOKEN_OPERATOR_LOG_FORMAT"),
     ("--log-level <LEVEL>", "IAM_TOKEN_OPERATOR_LOG_LEVEL"),
 ];
@@ -29,7 +31,13 @@ fn each_command_explains_its_flags() {
     for text in RUN_FLAGS.iter().flat_map(|(flag, variable)| [flag, variable]) {
         assert!(run.contains(text), "{text:?} is not in:\n{run}");
     }
-    for default in ["[default: https://iam.cloud.ibm.com]", "[default: 32]", "[default: text]", "[default: info]"] {
+    for default in [
+        "[default: https://iam.cloud.ibm.com]",
+        "[default: 32]",
+        "[default: 1000]",
+        "[default: text]",
+        "[default: info]",
+    ] {
         assert!(run.contains(default), "{default:?} is not in:\n{run}");
     }
     let token = call(&["token", "--help"]).run().succeeded();
@@ -47,9 +55,14 @@ fn help_shows_no_value_of_the_environment() {
 }
 
 #[test]
-fn the_version_is_the_packages() {
-    let version = concat!("iam-token-operator ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(call(&["--version"]).run().succeeded(), version);
+fn the_version_names_package_commit_and_compiler() {
+    let line = call(&["--version"]).run().succeeded();
+    let start = concat!("iam-token-operator ", env!("CARGO_PKG_VERSION"), " (commit ");
+    let build = line.strip_prefix(start).and_then(|rest| rest.strip_suffix(")\n")).expect(&line);
+    let (commit, rustc) = build.split_once(", rustc ").expect(&line);
+    assert!(commit == "unknown" || commit.len() >= 7, "{line}");
+    let numbers: Vec<u32> = rustc.split(['.', '-']).map_while(|number| number.parse().ok()).collect();
+    assert!(numbers.len() == 3 && numbers >= vec![1, 91, 0], "{line}");
 }
 
 #[test]

@@ -69,23 +69,47 @@ fn concurrency_is_a_number_from_1_to_1024() {
     assert!(complaint.contains("1..=1024"), "{complaint}");
 }
 
+/// Those that name an address to listen at.
+const LISTENING: [&str; 2] = ["--health-bind-address", "--metrics-bind-address"];
+
 #[test]
-fn a_bad_address_for_probes_is_named() {
-    for address in ["8080", ":8080", "localhost:8080", "0.0.0.0", "0.0.0.0:70000", ""] {
-        let complaint = run(&[&format!("--health-bind-address={address}")]).run().misused();
-        for text in ["--health-bind-address <ADDR:PORT>", "such as 0.0.0.0:8080"] {
+fn a_bad_address_to_listen_at_is_named() {
+    for (flag, address) in LISTENING.into_iter().flat_map(|flag| {
+        ["8080", ":8080", "localhost:8080", "0.0.0.0", "0.0.0.0:70000", ""].map(|address| (flag, address))
+    }) {
+        let complaint = run(&[&format!("{flag}={address}")]).run().misused();
+        for text in [&*format!("{flag} <ADDR:PORT>"), "such as 0.0.0.0:8080"] {
             assert!(complaint.contains(text), "{complaint}");
         }
     }
 }
 
 #[test]
-fn an_occupied_address_for_probes_is_named() {
+fn an_occupied_address_to_listen_at_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let complaint = run(&["--health-bind-address", &address]).run().failed();
-    for text in [&*format!("--health-bind-address {address}: "), "in use", "a free port"] {
+    for flag in LISTENING {
+        let complaint = run(&[flag, &address]).run().failed();
+        for text in [&*format!("{flag} {address}: "), "in use", "a free port"] {
+            assert!(complaint.contains(text), "{complaint}");
+        }
+    }
+}
+
+#[test]
+fn probes_and_metrics_need_a_port_each() {
+    let args = ["--health-bind-address", "0.0.0.0:8080", "--metrics-bind-address", "127.0.0.1:8080"];
+    let complaint = run(&args).run().failed();
+    for text in ["--metrics-bind-address 127.0.0.1:8080: ", "name another"] {
         assert!(complaint.contains(text), "{complaint}");
+    }
+}
+
+#[test]
+fn a_limit_of_metrics_is_a_number() {
+    for number in ["-1", "many", ""] {
+        let complaint = run(&[&format!("--metrics-per-object-limit={number}")]).run().misused();
+        assert!(complaint.contains("--metrics-per-object-limit <N>"), "{complaint}");
     }
 }
 

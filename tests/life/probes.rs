@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use iam_token_operator::api::REFRESH_REQUESTED;
 use iam_token_operator::clock::{Clock, SystemClock};
-use iam_token_operator::controller::{self, Health, Settings};
+use iam_token_operator::controller::{self, Health, Settings, Signs};
 use iam_token_operator::core::endpoint::{Endpoint, Endpoints};
 use iam_token_operator::core::lease::Moment;
 use iam_token_operator::core::schedule::later;
@@ -287,7 +287,8 @@ async fn a_look_that_hangs_turns_livez_which_names_it() {
     tokio::spawn(probes::serve(listener, health.clone()));
     says(address, "/readyz", 503, "[-]controller: starting").await;
     let stage = controller::World { client, exchange, clock: clock.clone() };
-    let running = tokio::spawn(controller::run_with_health(settings, stage, shutdown, health));
+    let signs = Signs { health, ..Signs::default() };
+    let running = tokio::spawn(controller::run_with_signs(settings, stage, shutdown, signs));
 
     world.put_pair("hpcs").await;
     world.ready("hpcs").await;

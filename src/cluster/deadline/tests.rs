@@ -24,7 +24,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// An API server that gives this answer, or none.
 fn client(answer: impl Fn(bool) -> Option<Answer> + Send + 'static) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| {
-        let answer = answer(is_watch(&request));
+        let answer = answer(is_watch(request.uri()));
         async move {
             match answer {
                 Some(answer) => Ok::<_, Infallible>(Response::new(answer)),
@@ -57,7 +57,7 @@ async fn a_list_has_a_deadline_to_its_end() {
     type Server = fn(bool) -> Option<Answer>;
     let servers: [Server; 2] = [|_| None, |_| Some(unfinished(r#"{"kind":"#))];
     for server in servers {
-        let api = secrets(with_deadlines(&client(server)));
+        let api = secrets(with_deadlines(&client(server), &Metrics::default()));
         let (after, why) = fails_after(api.list(&ListParams::default())).await;
         assert_eq!(after.as_secs(), 30);
         assert!(why.contains("did not answer within 30 s"), "{why}");
@@ -72,14 +72,14 @@ async fn without_the_deadline_a_list_would_hang() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_comes_through_as_it_is() {
-    let api = secrets(with_deadlines(&client(|_| Some(EMPTY_LIST.into()))));
+    let api = secrets(with_deadlines(&client(|_| Some(EMPTY_LIST.into())), &Metrics::default()));
     let list = api.list(&ListParams::default()).await.unwrap();
     assert_eq!((list.items.len(), list.metadata.resource_version.as_deref()), (0, Some("1")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_has_a_deadline_to_its_beginning_only() {
-    let begun = secrets(with_deadlines(&client(|_| None)));
+    let begun = secrets(with_deadlines(&client(|_| None), &Metrics::default()));
     let beginning = async { begun.watch(&WatchParams::default(), "1").await.map(|_| ()) };
     assert_eq!(fails_after(beginning).await.0.as_secs(), 30);
     let late = || {
@@ -89,7 +89,7 @@ async fn a_watch_has_a_deadline_to_its_beginning_only() {
         };
         Answer::from_stream(stream::once(event))
     };
-    let late = secrets(with_deadlines(&client(move |_| Some(late()))));
+    let late = secrets(with_deadlines(&client(move |_| Some(late())), &Metrics::default()));
     let mut events = late.watch(&WatchParams::default(), "1").await.unwrap().boxed();
     assert!(events.next().await.unwrap().is_ok());
 }
@@ -99,10 +99,13 @@ async fn a_day_of(server: impl Fn(bool) -> Option<Answer> + Send + 'static) -> (
     let asked = Arc::new(Mutex::new(0));
     let dog = Arc::new(Mutex::new(Watchdog::new(None)));
     let (count, heard) = (Arc::clone(&asked), Arc::clone(&dog));
-    let client = with_deadlines(&client(move |watches| {
-        *count.lock().unwrap() += 1;
-        server(watches)
-    }));
+    let client = with_deadlines(
+        &client(move |watches| {
+            *count.lock().unwrap() += 1;
+            server(watches)
+        }),
+        &Metrics::default(),
+    );
     let client = with_signs(&client, move || heard.lock().unwrap().heard(Watched::Secrets));
     let watch = watcher(secrets(client), watcher::Config::default()).default_backoff();
     let end = Instant::now() + DAY;

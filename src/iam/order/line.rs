@@ -162,6 +162,10 @@ impl Line {
         self.places.len()
     }
 
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.places.values().map(|place| place.since).min()
+    }
+
     pub(super) fn since(&self, key: &Key) -> Option<Instant> {
         self.places.get(key).map(|place| place.since)
     }

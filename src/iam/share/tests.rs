@@ -68,7 +68,7 @@ fn begin(takes: Duration, next: impl IntoIterator<Item = Next>) -> (Sharing, Arc
     let wall = Arc::new(Wall { began: tokio::time::Instant::now(), ahead: AtomicI64::new(0) });
     let next = Mutex::new(next.into_iter().collect());
     let iam = Arc::new(Iam { wall: Arc::clone(&wall), takes, next, asked: Mutex::default() });
-    (Sharing::new(Arc::clone(&iam) as Arc<dyn Exchange>, wall), iam)
+    (Sharing::new(Arc::clone(&iam) as Arc<dyn Exchange>, wall, Metrics::default()), iam)
 }
 
 impl Iam {
