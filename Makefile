@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help chaos demo simulate test generate
+.PHONY: help chaos chart-test demo e2e image simulate test generate
 SHELL := bash
 
 help: ## what there is
@@ -11,11 +11,21 @@ demo: ## a real API server, a fake IAM, the operator: watch a token being kept a
 chaos: ## kill, stop and cut off everything while a reader looks for an expired token (SEED=n, ONLY=scenario)
 	@hack/chaos
 
+e2e: ## the chart and the image on the cluster of KUBECONFIG, with pods that use a token (LIFETIME=seconds, KEEP=1)
+	@hack/e2e
+
+image: ## the image for amd64 and arm64 as an OCI archive, with an SBOM, in target/image (needs no container engine)
+	@hack/image
+
 simulate: ## the controller in many simulated worlds, each drawn from a seed (SEEDS=n, FROM=seed, TRACE=1)
 	@hack/simulate
 
 test: ## everything that CI checks
 	@hack/test
 
+chart-test: ## the chart, by the real helm and on a real API server
+	cargo test --test chart
+
 generate: ## files that are made from others
 	UPDATE=1 cargo test --quiet --lib crd_is_current
+	UPDATE=1 cargo test --quiet --test chart -- generated_files_are_current what_is_rendered_is_as_committed

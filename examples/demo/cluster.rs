@@ -40,13 +40,11 @@ impl Cluster {
     /// Installs what the operator needs, and makes the namespace of the workload.
     pub async fn prepare(&self) -> Result<()> {
         self.show(&["apply", "-f", "crds/"]).await?;
-        self.show(&["apply", "-f", "hack/rbac.yaml"]).await?;
         self.kubectl(&["create", "namespace", OPERATOR_NAMESPACE]).await?;
+        self.show(&["apply", "-f", "config/rbac.yaml"]).await?;
         self.kubectl(&["create", "namespace", NAMESPACE]).await?;
         // A controller would have made it; pods need it.
         self.kubectl(&["create", "serviceaccount", "default", "-n", NAMESPACE]).await?;
-        let account = format!("--serviceaccount={OPERATOR_NAMESPACE}:{OPERATOR}");
-        self.kubectl(&["create", "clusterrolebinding", OPERATOR, "--clusterrole", OPERATOR, &account]).await?;
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).await?;
         Ok(())
     }

@@ -167,13 +167,20 @@ impl World {
 
 impl Operator {
     pub fn start(start: &Start<'_>) -> Self {
+        let (namespaces, endpoints) = (start.namespaces.join(","), start.endpoints.join(","));
+        let arguments = [
+            &["run", "--watch-namespaces", &namespaces, "--allowed-endpoints", &endpoints][..],
+            &["--allow-insecure-http", "--log-level", start.log_level],
+            start.more,
+        ];
+        Self::with_arguments(start.kubeconfig, &arguments.concat())
+    }
+
+    /// With exactly these arguments.
+    pub fn with_arguments(kubeconfig: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(program())
-            .arg("run")
-            .args(["--watch-namespaces", &start.namespaces.join(",")])
-            .args(["--allowed-endpoints", &start.endpoints.join(",")])
-            .args(["--allow-insecure-http", "--log-level", start.log_level])
-            .args(start.more)
-            .env("KUBECONFIG", start.kubeconfig)
+            .args(arguments)
+            .env("KUBECONFIG", kubeconfig)
             .env("NO_COLOR", "1")
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())
@@ -243,7 +250,7 @@ pub async fn prepared() -> &'static ControlPlane {
     plane
 }
 
-/// Installs the CRD and the operator's role from their files.
+/// Installs the CRD and the operator's role, with the rights that the chart gives it.
 pub async fn install(plane: &ControlPlane) {
     install_role(plane).await;
     install_crd(plane).await;
@@ -252,9 +259,25 @@ pub async fn install(plane: &ControlPlane) {
 pub async fn install_role(plane: &ControlPlane) {
     let client = plane.admin();
     make_namespace(&client, OPERATOR_NAMESPACE).await;
-    let role: ClusterRole = from_yaml("hack/rbac.yaml");
+    let role = json!({"metadata": {"name": "iam-token-operator"}, "rules": rules_of_the_chart()});
+    let role: ClusterRole = serde_json::from_value(role).unwrap();
     let params = PatchParams::apply("tests").force();
     Api::<ClusterRole>::all(client).patch("iam-token-operator", &params, &Patch::Apply(&role)).await.unwrap();
+}
+
+/// What the chart grants: in the namespaces that are watched, and in that of the lease.
+fn rules_of_the_chart() -> Vec<Value> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rbac.yaml")).unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let of_operator = |object: &&Value| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        ["iam-token-operator", "iam-token-operator-lease"].contains(&name)
+    };
+    objects
+        .iter()
+        .filter(of_operator)
+        .flat_map(|object| object["rules"].as_array().cloned().unwrap_or_default())
+        .collect()
 }
 
 pub async fn install_crd(plane: &ControlPlane) {

@@ -1,0 +1,106 @@
+{{- define "iam-token-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The release's name, with the chart's unless it holds that already. 53 characters leave room for suffixes. */}}
+{{- define "iam-token-operator.fullname" -}}
+{{- $name := include "iam-token-operator.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 53 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "iam-token-operator.selector" -}}
+app.kubernetes.io/name: {{ include "iam-token-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "iam-token-operator.labels" -}}
+{{ include "iam-token-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "iam-token-operator.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "iam-token-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name: name the ServiceAccount, or let serviceAccount.create be true" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "iam-token-operator.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "iam-token-operator.leaseName" -}}
+{{- default (include "iam-token-operator.fullname" .) .Values.leaderElection.leaseName }}
+{{- end }}
+
+{{/* What a role grants in the namespaces that are watched. The chart's README says what each verb is for. */}}
+{{- define "iam-token-operator.rules" -}}
+- apiGroups: [iamtoken.dev]
+  resources: [iamtokens]
+  verbs: [get, list, watch]
+- apiGroups: [iamtoken.dev]
+  resources: [iamtokens/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* The ServiceAccount, as who is granted a role. */}}
+{{- define "iam-token-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "iam-token-operator.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{/* The ports of allowedEndpoints, each once, as JSON. */}}
+{{- define "iam-token-operator.endpointPorts" -}}
+{{- $ports := list }}
+{{- range .Values.allowedEndpoints }}
+{{- $url := urlParse . }}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" }}
+{{- $ports = append $ports (int (default (eq $url.scheme "http" | ternary "80" "443") $port)) }}
+{{- end }}
+{{- $ports | uniq | toJson }}
+{{- end }}
+
+{{/* What values.schema.json can't say, or not clearly. */}}
+{{- define "iam-token-operator.check" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "replicas: more than one needs leaderElection.enabled: true; set that, or replicas: 1" }}
+{{- end }}
+{{- range .Values.allowedEndpoints }}
+{{- if and (hasPrefix "http://" .) (not $.Values.allowInsecureHttp) }}
+{{- fail (printf "allowedEndpoints: %s sends API keys in the clear; use https://, or set allowInsecureHttp: true for development" .) }}
+{{- end }}
+{{- end }}
+{{- with .Values.defaultEndpoint }}
+{{- if not (has . $.Values.allowedEndpoints) }}
+{{- fail (printf "defaultEndpoint: %s is not in allowedEndpoints; add it there" .) }}
+{{- end }}
+{{- end }}
+{{- range $what := list "serviceMonitor" "prometheusRule" "dashboard" }}
+{{- if and (index $.Values.metrics $what).enabled (not $.Values.metrics.enabled) }}
+{{- fail (printf "metrics.%s.enabled: there is nothing to read; set metrics.enabled: true" $what) }}
+{{- end }}
+{{- end }}
+{{- if eq (int .Values.health.port) (int .Values.metrics.port) }}
+{{- fail "metrics.port: it is health.port, too; give each its own" }}
+{{- end }}
+{{- end }}

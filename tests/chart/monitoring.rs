@@ -1,0 +1,72 @@
+//! The alerts and the dashboard ask for metrics that there are.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::helm::{CHART, ROOT, objects, only};
+
+const ON: &str =
+    "metrics: {serviceMonitor: {enabled: true}, prometheusRule: {enabled: true}, dashboard: {enabled: true}}";
+
+/// The metrics of the operator that the text names.
+fn metrics(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("iam_token_operator_")).map(str::to_owned).collect()
+}
+
+fn dashboard() -> Value {
+    let objects = objects(ON);
+    let data = only(&objects, "ConfigMap")["data"].as_object().unwrap();
+    assert_eq!(data.len(), 1);
+    serde_json::from_str(data.values().next().unwrap().as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn every_metric_that_is_asked_for_is_documented() {
+    let documented = metrics(&std::fs::read_to_string(format!("{ROOT}/docs/metrics.md")).unwrap());
+    let asked: BTreeSet<String> = ["alerts.yaml", "dashboard.json"]
+        .iter()
+        .flat_map(|file| metrics(&std::fs::read_to_string(format!("{CHART}/files/{file}")).unwrap()))
+        .collect();
+    assert!(asked.len() > 5, "{asked:?}");
+    assert_eq!(asked.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn every_alert_says_how_bad_it_is_and_what_to_do() {
+    let objects = objects(ON);
+    let rules = only(&objects, "PrometheusRule")["spec"]["groups"][0]["rules"].as_array().unwrap();
+    assert!(rules.len() >= 4);
+    for rule in rules {
+        assert!(["critical", "warning"].contains(&rule["labels"]["severity"].as_str().unwrap()), "{rule}");
+        assert!(rule["annotations"]["summary"].is_string() && rule["annotations"]["description"].is_string(), "{rule}");
+        assert!(!metrics(rule["expr"].as_str().unwrap()).is_empty(), "{rule}");
+    }
+}
+
+#[test]
+fn every_panel_shows_something_and_overlaps_no_other() {
+    let dashboard = dashboard();
+    let mut taken = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert!(panel["targets"].as_array().unwrap().iter().all(|t| !metrics(t["expr"].as_str().unwrap()).is_empty()));
+        let side = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+        for (x, y) in (0..side("w")).flat_map(|x| (0..side("h")).map(move |y| (x, y))) {
+            assert!(side("x") + x < 24 && taken.insert((side("x") + x, side("y") + y)), "{}", panel["title"]);
+        }
+    }
+}
+
+/// Prometheus' own label `namespace` would take the place of the IamToken's.
+#[test]
+fn the_service_monitor_finds_the_service_and_keeps_the_labels() {
+    let objects = objects(ON);
+    let (monitor, service) = (only(&objects, "ServiceMonitor"), only(&objects, "Service"));
+    for (key, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(service["metadata"]["labels"][key], *value);
+    }
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert_eq!(endpoint["port"], service["spec"]["ports"][0]["name"]);
+    assert_eq!(endpoint["honorLabels"], true);
+}

@@ -1,0 +1,162 @@
+//! The roles of the chart are what the operator needs: it is refused nothing, and uses everything.
+//!
+//! The operator runs with the arguments and as the ServiceAccount that the chart gives it, on a real API server.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use serde_json::{Value, json};
+use testkit::control_plane::{AuditEvent, ControlPlane};
+use testkit::fake_iam::FakeIam;
+use testkit::proxy::{Proxy, Road};
+
+use crate::harness::{Operator, World, eventually};
+use crate::helm::{NAMESPACE, RELEASE, objects, only};
+use crate::release::{cluster, crd_is_established, release};
+
+/// What only a silent watch makes the operator do.
+const BY_A_SILENT_WATCH: &str = "get iamtoken.dev/iamtokens";
+
+/// How long that may take: two refreshes and the deadline of a request.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// A verb and a resource of a group, such as `patch iamtoken.dev/iamtokens/status`.
+type Right = String;
+
+/// What the rules of these objects grant.
+pub fn granted(objects: &[Value]) -> BTreeSet<Right> {
+    let texts = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
+    let mut rights = BTreeSet::new();
+    for rule in objects.iter().flat_map(|object| object["rules"].as_array().into_iter().flatten()) {
+        let [groups, resources, verbs] = ["apiGroups", "resources", "verbs"].map(|field| texts(&rule[field]));
+        let places =
+            groups.iter().flat_map(|group| resources.iter().map(move |resource| format!("{group}/{resource}")));
+        rights.extend(places.flat_map(|place| verbs.iter().map(move |verb| format!("{verb} {place}"))));
+    }
+    rights
+}
+
+/// What the requests took. A server-side apply that makes an object needs `create`, too.
+fn used(events: &[AuditEvent]) -> BTreeSet<Right> {
+    let mut rights = BTreeSet::new();
+    for event in events.iter().filter(|event| !event.resource.is_empty()) {
+        let resource = [event.group.as_str(), &event.resource, &event.subresource].join("/");
+        let resource = resource.trim_end_matches('/');
+        rights.insert(format!("{} {resource}", event.verb));
+        if event.verb == "patch" && event.code == 201 {
+            rights.insert(format!("create {resource}"));
+        }
+    }
+    rights
+}
+
+/// All that the operator asked for, as its ServiceAccount.
+async fn requests(plane: &ControlPlane) -> Vec<AuditEvent> {
+    let user = format!("system:serviceaccount:{NAMESPACE}:{RELEASE}");
+    plane.audit().await.into_iter().filter(|event| event.user == user).collect()
+}
+
+/// The operator as the chart starts it, but that it listens on any free port.
+fn operator(kubeconfig: &Path, objects: &[Value]) -> Operator {
+    let arguments = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+    let arguments: Vec<String> = serde_json::from_value(arguments).unwrap();
+    let mut arguments: Vec<String> = arguments
+        .into_iter()
+        .map(|argument| match argument.split_once("-bind-address=") {
+            Some((which, _)) => format!("{which}-bind-address=127.0.0.1:0"),
+            None => argument,
+        })
+        .collect();
+    // In a pod it takes the pod's.
+    arguments.extend(["--lease-namespace".into(), NAMESPACE.into()]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Operator::with_arguments(kubeconfig, &arguments)
+}
+
+/// One thing after another that the operator needs a right for, in this namespace.
+async fn whole_life(world: &World) {
+    let key = world.iam.service_id_key(&world.namespace);
+    let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": {"name": "first"}});
+    world.put_token("hpcs", &spec).await;
+    world.condition("hpcs", "Stalled", "SourceNotFound").await;
+    world.put_key("key", &key).await;
+    ready(world, "first").await;
+    // The same event again is added to the one before.
+    world.delete_secret("key").await;
+    world.annotate("hpcs", "iamtoken.dev/refresh-requested", "1").await;
+    world.condition("hpcs", "Stalled", "SourceNotFound").await;
+    world.put_key("key", &key).await;
+    ready(world, "first").await;
+    // The target before is deleted.
+    world.change_spec("hpcs", &json!({"target": {"name": "second"}})).await;
+    ready(world, "second").await;
+    eventually("Secret first gone", async || world.data("first").await.map_or(Ok(()), |_| Err("still there"))).await;
+}
+
+async fn ready(world: &World, target: &str) {
+    eventually(&format!("Secret {target}"), async || world.data(target).await.ok_or("missing")).await;
+    world.condition("hpcs", "Ready", "TokenValid").await;
+}
+
+/// The connections that there are are cut without a word. The next ones are good, but the watch is silent now.
+async fn deafen(road: &Proxy) {
+    road.set(Road::Swallow);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    road.set(Road::Open);
+}
+
+/// Waits until all of these were used, or asked for in vain, if they are at all.
+async fn until_used(plane: &ControlPlane, wanted: &BTreeSet<Right>) {
+    let begin = Instant::now();
+    while begin.elapsed() < WITHIN && !wanted.is_subset(&used(&requests(plane).await)) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Installs the chart, lets the operator do all that it ever does in each of these namespaces, and compares.
+async fn nothing_is_missing_and_nothing_too_much(watched: &str, namespaces: &[&str]) {
+    let plane: &'static ControlPlane = Box::leak(Box::new(cluster().await));
+    let client: Client = plane.admin();
+    let iam = FakeIam::start();
+    iam.set_lifetime(12);
+    let values = format!(
+        "{{watchNamespaces: {watched}, allowedEndpoints: ['{}'], allowInsecureHttp: true, rbac: {{aggregate: false}}}}",
+        iam.url()
+    );
+    release(plane, "install", &values, &[]).unwrap();
+    crd_is_established(plane).await;
+    let objects = objects(&values);
+    let road = Proxy::start(plane.address()).await.unwrap();
+    let kubeconfig = plane.kubeconfig_for_service_account(NAMESPACE, RELEASE).await;
+    let operator = operator(&plane.kubeconfig_through(&kubeconfig, road.address()), &objects);
+    let mut world = World { plane, client, namespace: namespaces[0].to_owned(), iam, operator };
+    for namespace in namespaces {
+        world.namespace = (*namespace).to_owned();
+        whole_life(&world).await;
+    }
+    deafen(&road).await;
+    let mut wanted = granted(&objects);
+    wanted.insert(BY_A_SILENT_WATCH.into());
+    until_used(plane, &wanted).await;
+
+    let requests = requests(plane).await;
+    let refused: Vec<_> = requests.iter().filter(|event| [401, 403].contains(&event.code)).collect();
+    assert!(refused.is_empty(), "one more verb is needed: {refused:#?}");
+    let (used, granted) = (used(&requests), granted(&objects));
+    assert_eq!(granted.difference(&used).collect::<Vec<_>>(), Vec::<&Right>::new(), "granted, and never used");
+    assert_eq!(used.difference(&granted).collect::<Vec<_>>(), Vec::<&Right>::new(), "used, and granted elsewhere");
+    let elsewhere = |event: &&AuditEvent| ![namespaces, &[NAMESPACE, ""]].concat().contains(&event.namespace.as_str());
+    assert_eq!(requests.iter().find(elsewhere), None);
+}
+
+#[tokio::test]
+async fn the_cluster_role_is_what_is_needed() {
+    nothing_is_missing_and_nothing_too_much("[]", &["payments"]).await;
+}
+
+#[tokio::test]
+async fn the_roles_of_listed_namespaces_are_what_is_needed() {
+    nothing_is_missing_and_nothing_too_much("[payments, orders]", &["payments", "orders"]).await;
+}
