@@ -27,7 +27,7 @@ fn values(path: &str, value: &Value, found: &mut Vec<(String, String)>) {
         return found.push((path.to_owned(), default));
     };
     for (name, value) in inner {
-        values(&[path, name].join(".").trim_start_matches('.').to_owned(), value, found);
+        values([path, name].join(".").trim_start_matches('.'), value, found);
     }
 }
 

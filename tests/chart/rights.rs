@@ -20,7 +20,7 @@ use crate::release::{cluster, crd_is_established, release};
 const BY_A_SILENT_WATCH: &str = "get iamtoken.dev/iamtokens";
 
 /// How long that may take: two refreshes and the deadline of a request.
-const WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_mins(2);
 
 /// A verb and a resource of a group, such as `patch iamtoken.dev/iamtokens/status`.
 type Right = String;

@@ -1,4 +1,4 @@
-//! The commands of README.md and docs/*.md do what they say, and the examples are what the API server takes.
+//! The commands of README.md and docs/*.md do what they say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 #[path = "../harness/mod.rs"]
@@ -8,19 +8,20 @@ use std::path::Path;
 use std::process::Command;
 
 use iam_token_operator::api::Reason;
-use testkit::control_plane::{ControlPlane, Options};
+use testkit::control_plane::{ControlPlane, Options, binaries};
 use testkit::fake_iam::FakeIam;
 
-use harness::{Operator, Start};
+use harness::{OPERATOR_NAMESPACE, Operator, Start};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// It begins with an empty cluster and leaves one.
+const INSTALL_GUIDE: &str = "docs/install.md";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_in_the_guides_works() {
     let plane = ControlPlane::start(Options::default()).await;
     let iam = FakeIam::start();
-    let key = plane.run_folder().join("key");
-    std::fs::write(&key, iam.service_id_key("docs")).unwrap();
     let operator = Operator::start(&Start {
         kubeconfig: &plane.kubeconfig_for_admin(),
         namespaces: &["default".to_owned()],
@@ -28,14 +29,46 @@ async fn every_command_in_the_guides_works() {
         log_level: "info",
         more: &[],
     });
+    let mut guides: Vec<String> = std::fs::read_dir(format!("{ROOT}/docs"))
+        .unwrap()
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .filter(|path| Path::new(path).extension().is_some_and(|kind| kind == "md") && path != INSTALL_GUIDE)
+        .collect();
+    guides.sort();
+    guides.insert(0, "README.md".into());
+    try_docs(&plane, &iam, &operator, &guides);
+}
+
+/// No kubelet runs the pods that the chart asks for. The operator's process stands for them, as who they would be: it may
+/// do what the guide's chart grants, from when it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_install_guide_works_from_first_to_last() {
+    let plane = ControlPlane::start(Options::default()).await;
+    let iam = FakeIam::start();
+    let account = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:iam-token-operator");
+    let operator = Operator::start(&Start {
+        kubeconfig: &plane.kubeconfig_for_user(&account, &["system:serviceaccounts", "system:authenticated"]),
+        namespaces: &[],
+        endpoints: &[iam.url()],
+        log_level: "info",
+        more: &["--leader-elect", "--lease-namespace", OPERATOR_NAMESPACE],
+    });
+    try_docs(&plane, &iam, &operator, &[INSTALL_GUIDE.into()]);
+}
+
+fn try_docs(plane: &ControlPlane, iam: &FakeIam, operator: &Operator, guides: &[String]) {
+    let key = plane.run_folder().join("key");
+    std::fs::write(&key, iam.service_id_key("docs")).unwrap();
     let folders = [
         plane.kubectl().parent().unwrap().to_owned(),
+        binaries(&["helm"]).unwrap(),
         Path::new(env!("CARGO_BIN_EXE_iam-token-operator")).parent().unwrap().to_owned(),
     ];
     let path =
         std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
             .unwrap();
     let tried = Command::new(format!("{ROOT}/hack/try-docs"))
+        .args(guides)
         .env("KUBECONFIG", plane.kubeconfig_for_admin())
         .env("TRY_KEY", &key)
         .env("PATH", path)
