@@ -60,3 +60,41 @@ fn kind(status: &Status) -> ApiKind {
         _ => ApiKind::Refused,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(code: u16, message: &str, field: &str) -> ApiKind {
+        let details = json!({"causes": [{"reason": "FieldValueInvalid", "message": message, "field": field}]});
+        let status = json!({"status": "Failure", "code": code, "message": message, "reason": "", "details": details});
+        kind(&serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_fault_of_anybody() {
+        for code in [408, 410, 429, 500, 502, 503, 504] {
+            assert_eq!(of(code, "any", ""), ApiKind::Unavailable, "{code}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_kind() {
+        for (code, message, field, expected) in [
+            (401, "any", "", ApiKind::Denied),
+            (403, "secrets is forbidden", "", ApiKind::Denied),
+            (403, "forbidden because it is being terminated", "", ApiKind::Terminating),
+            (409, "any", "", ApiKind::Conflict),
+            (413, "any", "", ApiKind::TooLarge),
+            (422, "Too long: may not be more than 1048576 bytes", "data", ApiKind::TooLarge),
+            (422, "field is immutable when `immutable` is set", "data", ApiKind::Immutable),
+            (422, "field is immutable", "type", ApiKind::OtherType),
+            (422, "any", "metadata.labels", ApiKind::Refused),
+            (400, "any", "", ApiKind::Refused),
+        ] {
+            assert_eq!(of(code, message, field), expected, "{code} {message}");
+        }
+    }
+}
