@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use serde_json::Value;
-use testkit::control_plane::{ControlPlane, binaries};
+use testkit::control_plane::{ControlPlane, helm_cmd};
 
 /// The root of the repository.
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -17,12 +16,12 @@ pub const NAMESPACE: &str = "iam-tokens";
 
 /// `helm` with these arguments: what it prints, or what it complains of.
 pub fn helm(arguments: &[&str]) -> Result<String, String> {
-    run(Command::new(program()).args(arguments))
+    run(program().args(arguments))
 }
 
 /// The same, on this API server.
 pub fn helm_on(plane: &ControlPlane, arguments: &[&str]) -> Result<String, String> {
-    run(Command::new(program()).args(arguments).env("KUBECONFIG", plane.kubeconfig_for_admin()))
+    run(program().args(arguments).env("KUBECONFIG", plane.kubeconfig_for_admin()))
 }
 
 /// The objects of the chart with these values, as YAML.
@@ -94,20 +93,12 @@ pub fn current(file: &Path, content: &str) {
     );
 }
 
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| binaries(&["helm"]).unwrap().join("helm"))
+fn program() -> Command {
+    helm_cmd(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm")).unwrap()
 }
 
 fn run(command: &mut Command) -> Result<String, String> {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("helm");
-    let output = command
-        .env("HELM_CACHE_HOME", home.join("cache"))
-        .env("HELM_CONFIG_HOME", home.join("config"))
-        .env("HELM_DATA_HOME", home.join("data"))
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::control_plane::{ControlPlane, binaries};
+use testkit::control_plane::{ControlPlane, helm_cmd};
 
 use crate::harness::{new_namespace, prepared};
 use crate::{kubectl, object, root, run, said, text_of};
@@ -147,11 +147,7 @@ fn copied_chart(plane: &ControlPlane) -> String {
 }
 
 fn helm(plane: &ControlPlane, arguments: &[&str]) -> String {
-    let folder = plane.run_folder().join("helm");
-    let mut command = Command::new(binaries(&["helm"]).unwrap().join("helm"));
+    let mut command = helm_cmd(&plane.run_folder().join("helm")).unwrap();
     command.args(arguments).env("KUBECONFIG", plane.kubeconfig_for_admin());
-    for kind in ["CACHE", "CONFIG", "DATA"] {
-        command.env(format!("HELM_{kind}_HOME"), folder.join(kind));
-    }
     text_of(command, b"")
 }

@@ -2,12 +2,11 @@
 //! share.
 #![allow(dead_code, reason = "no test binary uses all of it")]
 
+pub mod operator;
+
 use std::fmt::Debug;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use iam_token_operator::api::{CONDITION_READY, IamToken, IamTokenStatus};
@@ -21,6 +20,8 @@ use serde_json::{Value, json};
 use testkit::control_plane::ControlPlane;
 use testkit::fake_iam::FakeIam;
 use tokio::sync::OnceCell;
+
+pub use self::operator::{Operator, Start};
 
 /// Where the operator's ServiceAccount lives.
 pub const OPERATOR_NAMESPACE: &str = "iam-token-operator";
@@ -37,22 +38,6 @@ pub struct World {
     pub operator: Operator,
 }
 
-/// A running operator. Dropping it ends it.
-pub struct Operator {
-    child: Child,
-    log: Arc<Mutex<String>>,
-}
-
-/// How an operator is started.
-pub struct Start<'a> {
-    pub kubeconfig: &'a Path,
-    /// All namespaces where empty.
-    pub namespaces: &'a [String],
-    pub endpoints: &'a [String],
-    pub log_level: &'a str,
-    pub more: &'a [&'a str],
-}
-
 // === impl World ===
 
 impl World {
@@ -66,8 +51,19 @@ impl World {
         Self::start_towards(iam, &endpoints, log_level).await
     }
 
+    /// With more arguments for the operator.
+    pub async fn start_more(more: &[&str]) -> Self {
+        let iam = FakeIam::start();
+        let endpoints = [iam.url()];
+        Self::begin(iam, &endpoints, "info", more).await
+    }
+
     /// With these endpoints allowed in place of the fake IAM's.
     pub async fn start_towards(iam: FakeIam, endpoints: &[String], log_level: &str) -> Self {
+        Self::begin(iam, endpoints, log_level, &[]).await
+    }
+
+    async fn begin(iam: FakeIam, endpoints: &[String], log_level: &str, more: &[&str]) -> Self {
         let plane = prepared().await;
         let client = plane.admin();
         let namespace = new_namespace(&client).await;
@@ -77,9 +73,20 @@ impl World {
             namespaces: std::slice::from_ref(&namespace),
             endpoints,
             log_level,
-            more: &[],
+            more,
         });
         Self { plane, client, namespace, iam, operator }
+    }
+
+    /// One more operator, which competes with others of its kind for a lease.
+    pub async fn replica(&self, more: &[&str]) -> Operator {
+        Operator::start(&Start {
+            kubeconfig: &kubeconfig(self.plane).await,
+            namespaces: std::slice::from_ref(&self.namespace),
+            endpoints: &[self.iam.url()],
+            log_level: "info",
+            more: &[&["--leader-elect", "--lease-namespace", &self.namespace], more].concat(),
+        })
     }
 
     pub fn secrets(&self) -> Api<Secret> {
@@ -160,83 +167,6 @@ impl World {
 
     pub async fn delete_secret(&self, name: &str) {
         self.secrets().delete(name, &DeleteParams::default()).await.unwrap();
-    }
-}
-
-// === impl Operator ===
-
-impl Operator {
-    pub fn start(start: &Start<'_>) -> Self {
-        let (namespaces, endpoints) = (start.namespaces.join(","), start.endpoints.join(","));
-        let arguments = [
-            &["run", "--watch-namespaces", &namespaces, "--allowed-endpoints", &endpoints][..],
-            &["--allow-insecure-http", "--log-level", start.log_level],
-            start.more,
-        ];
-        Self::with_arguments(start.kubeconfig, &arguments.concat())
-    }
-
-    /// With exactly these arguments.
-    pub fn with_arguments(kubeconfig: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program())
-            .args(arguments)
-            .env("KUBECONFIG", kubeconfig)
-            .env("NO_COLOR", "1")
-            .env("RUST_BACKTRACE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Arc::<Mutex<String>>::default();
-        let (kept, lines) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()).lines());
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                *kept.lock().unwrap() += &(line + "\n");
-            }
-        });
-        Self { child, log }
-    }
-
-    /// All that it wrote to standard error.
-    pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Sends it a signal, such as `-STOP`.
-    pub fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap().success());
-    }
-
-    /// `None` while it runs.
-    pub fn exit_code(&mut self) -> Option<i32> {
-        self.child.try_wait().unwrap().and_then(|status| status.code())
-    }
-
-    pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            eprintln!("--- the operator's log ---\n{}", self.log());
-        }
-    }
-}
-
-/// Cargo names it to tests; whoever runs an example names it in the environment.
-fn program() -> PathBuf {
-    match option_env!("CARGO_BIN_EXE_iam-token-operator") {
-        Some(program) => program.into(),
-        None => std::env::var_os("OPERATOR_PROGRAM").expect("OPERATOR_PROGRAM names the operator's program").into(),
     }
 }
 

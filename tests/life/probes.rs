@@ -1,7 +1,6 @@
 //! What the probes say, and when.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use crate::harness::{
-    A_WHILE, OPERATOR_NAMESPACE, Operator, Start, World, allow_operator, eventually, install_crd, install_role,
+    self, A_WHILE, OPERATOR_NAMESPACE, Operator, Start, World, allow_operator, eventually, install_crd, install_role,
     kubeconfig, new_namespace, prepared,
 };
 
@@ -43,18 +42,9 @@ const THE_END: Duration = Duration::from_secs(20);
 
 /// Status and body.
 fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
-    let text = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: it\r\nconnection: close\r\n\r\n").as_bytes())?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = text().map_err(|error| error.to_string())?;
-    let (head, body) = text.split_once("\r\n\r\n").ok_or("no head")?;
+    let (head, body) = harness::operator::get(address, path).map_err(|error| error.to_string())?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or("no status")?;
-    Ok((status, body.to_owned()))
+    Ok((status, body))
 }
 
 /// Asks until it has this status and the body has this line.
@@ -62,17 +52,6 @@ async fn says(address: SocketAddr, path: &str, status: u16, line: &str) -> Strin
     eventually(&format!("{path}: {status} {line}"), async || match get(address, path)? {
         (found, body) if found == status && body.lines().any(|it| it.starts_with(line)) => Ok(body),
         other => Err(format!("{other:?}")),
-    })
-    .await
-}
-
-/// Where the operator answers probes.
-async fn address(operator: &Operator) -> SocketAddr {
-    eventually("an address for probes", async || {
-        let log = operator.log();
-        let line = log.lines().find(|line| line.contains("answering probes")).map(str::to_owned);
-        let address = line.and_then(|line| line.split_once("address=").map(|(_, address)| address.to_owned()));
-        address.and_then(|address| address.trim().parse().ok()).ok_or(log)
     })
     .await
 }
@@ -136,7 +115,7 @@ async fn without_the_crd_readyz_names_it_and_livez_is_good() {
     let plane = Box::leak(Box::new(ControlPlane::start(Options::default()).await));
     install_role(plane).await;
     let world = world_in(plane, &allowed(plane).await, None, &[]).await;
-    let probes = address(&world.operator).await;
+    let probes = world.operator.address("probes").await;
     let body = says(probes, "/readyz", 503, "[-]crd: the CRD iamtokens.iamtoken.dev is not installed").await;
     for line in ["[-]iamtokens: waits for crd", "[-]secrets: waits for iamtokens", "readyz check failed"] {
         assert!(body.contains(line), "{line:?} is not in:\n{body}");
@@ -155,7 +134,7 @@ async fn without_the_crd_readyz_names_it_and_livez_is_good() {
 async fn a_list_of_secrets_that_is_not_allowed_keeps_it_from_being_ready_for_a_while() {
     let plane = prepared().await;
     let world = world_in(plane, &allowed_no_secrets(plane).await, None, &[]).await;
-    let probes = address(&world.operator).await;
+    let probes = world.operator.address("probes").await;
     says(probes, "/readyz", 503, "[-]secrets: listing").await;
     sleep(A_WHILE).await;
     says(probes, "/readyz", 200, "[+]secrets ok: the list takes long").await;
@@ -168,9 +147,9 @@ async fn a_replica_that_stands_by_is_ready_and_says_what_it_is() {
     let namespace = allowed(plane).await;
     let replica = ["--leader-elect", "--lease-namespace", &namespace];
     let mut first = world_in(plane, &namespace, None, &replica).await;
-    says(address(&first.operator).await, "/readyz", 200, "[+]lead ok: this replica leads").await;
+    says(first.operator.address("probes").await, "/readyz", 200, "[+]lead ok: this replica leads").await;
     let second = world_in(plane, &namespace, None, &replica).await;
-    let probes = address(&second.operator).await;
+    let probes = second.operator.address("probes").await;
     says(probes, "/readyz", 200, "[+]lead ok: this replica stands by").await;
     first.operator.kill();
     says(probes, "/readyz", 200, "[+]lead ok: this replica leads").await;
@@ -180,7 +159,7 @@ async fn a_replica_that_stands_by_is_ready_and_says_what_it_is() {
 async fn it_is_no_longer_ready_once_it_ends() {
     let plane = prepared().await;
     let world = world_in(plane, &allowed(plane).await, None, &[]).await;
-    let probes = address(&world.operator).await;
+    let probes = world.operator.address("probes").await;
     says(probes, "/readyz", 200, "readyz check passed").await;
     world.iam.fault_any(Fault::delay(Duration::from_secs(4)), Times::Forever);
     let key = world.put_pair("hpcs").await;
@@ -215,7 +194,7 @@ async fn a_black_hole_before_the_api_server_turns_no_livez_and_a_list_that_hangs
     let road = road(plane).await;
     road.set(Road::Hold);
     let world = world_in(plane, &allowed_no_secrets(plane).await, Some(&road), &[]).await;
-    let probes = address(&world.operator).await;
+    let probes = world.operator.address("probes").await;
     let key = world.put_pair("hpcs").await; // It is in the first list, not in a watch that goes deaf.
     road.set(Road::Open);
     says(probes, "/readyz", 503, "[+]iamtokens ok").await;

@@ -6,7 +6,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use tokio::time::sleep;
 
-use crate::harness::{Operator, Start, World, eventually, kubeconfig};
+use crate::harness::{Operator, World, eventually};
 
 /// `core::lease::DURATION`
 const DURATION: Duration = Duration::from_secs(15);
@@ -15,24 +15,14 @@ const DURATION: Duration = Duration::from_secs(15);
 async fn two() -> (World, Operator, Operator) {
     let mut world = World::start().await;
     world.operator.kill();
-    let first = replica(&world).await;
+    let first = world.replica(&[]).await;
     eventually("the first leads", async || leads(&first)).await;
-    let second = replica(&world).await;
+    let second = world.replica(&[]).await;
     eventually("the second watches", async || {
         if second.log().contains("watching IamTokens") { Ok(()) } else { Err(second.log()) }
     })
     .await;
     (world, first, second)
-}
-
-async fn replica(world: &World) -> Operator {
-    Operator::start(&Start {
-        kubeconfig: &kubeconfig(world.plane).await,
-        namespaces: std::slice::from_ref(&world.namespace),
-        endpoints: &[world.iam.url()],
-        log_level: "info",
-        more: &["--leader-elect", "--lease-namespace", &world.namespace],
-    })
 }
 
 fn leads(operator: &Operator) -> Result<(), String> {

@@ -12,8 +12,10 @@ mod scrape;
 mod trouble;
 mod values;
 
-use self::harness::{Operator, Start, World, allow_operator, kubeconfig, new_namespace, prepared};
-use testkit::fake_iam::FakeIam;
+use self::harness::World;
+
+/// Has the operator answer scrapes.
+const SCRAPED: [&str; 2] = ["--metrics-bind-address", "127.0.0.1:0"];
 
 /// A world whose operator answers scrapes.
 async fn world() -> World {
@@ -22,17 +24,5 @@ async fn world() -> World {
 
 /// With more arguments.
 async fn world_with(more: &[&str]) -> World {
-    let plane = prepared().await;
-    let client = plane.admin();
-    let namespace = new_namespace(&client).await;
-    allow_operator(&client, &namespace).await;
-    let iam = FakeIam::start();
-    let operator = Operator::start(&Start {
-        kubeconfig: &kubeconfig(plane).await,
-        namespaces: std::slice::from_ref(&namespace),
-        endpoints: &[iam.url()],
-        log_level: "info",
-        more: &[&["--metrics-bind-address", "127.0.0.1:0"], more].concat(),
-    });
-    World { plane, client, namespace, iam, operator }
+    World::start_more(&[&SCRAPED, more].concat()).await
 }

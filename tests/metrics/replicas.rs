@@ -1,26 +1,15 @@
 //! Only the leader speaks of IamTokens.
 
-use crate::harness::{Operator, Start, World, kubeconfig};
 use crate::scrape::{scrape, until};
-use crate::world;
-
-async fn replica(world: &World) -> Operator {
-    Operator::start(&Start {
-        kubeconfig: &kubeconfig(world.plane).await,
-        namespaces: std::slice::from_ref(&world.namespace),
-        endpoints: &[world.iam.url()],
-        log_level: "info",
-        more: &["--metrics-bind-address", "127.0.0.1:0", "--leader-elect", "--lease-namespace", &world.namespace],
-    })
-}
+use crate::{SCRAPED, world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leader_tells_of_iamtokens_and_the_other_once_it_leads() {
     let mut world = world().await;
     world.operator.kill();
-    let mut first = replica(&world).await;
+    let mut first = world.replica(&SCRAPED).await;
     until(&first, "the first leads", |scrape| scrape.value("leader", &[]) == Some(1.0)).await;
-    let second = replica(&world).await;
+    let second = world.replica(&SCRAPED).await;
     world.put_pair("hpcs").await;
     world.ready("hpcs").await;
     until(&first, "told by the leader", |scrape| scrape.of_token("ready", "hpcs") == Some(1.0)).await;

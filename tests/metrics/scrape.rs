@@ -1,15 +1,14 @@
 //! A scrape, and what Prometheus' own parser (`hack/openmetrics`) makes of it.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::harness::operator::get;
 use crate::harness::{Operator, eventually};
 
 /// What the parser says of one scrape.
@@ -105,8 +104,7 @@ fn has(labels: &BTreeMap<String, String>, wanted: &[(&str, &str)]) -> bool {
 
 /// What the operator tells now.
 pub async fn scrape(operator: &Operator) -> Scrape {
-    let address = address(operator).await;
-    let (head, text) = get(address, "/metrics");
+    let (head, text) = get(operator.address("scrapes").await, "/metrics").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let content_type = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap();
     let parsed = parse(content_type, &text);
@@ -121,28 +119,6 @@ pub async fn until(operator: &Operator, what: &str, is: impl Fn(&Scrape) -> bool
     eventually(what, async || {
         let scrape = scrape(operator).await;
         if is(&scrape) { Ok(scrape) } else { Err(scrape.text) }
-    })
-    .await
-}
-
-/// Head and body.
-pub fn get(address: SocketAddr, path: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: it\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    (head.to_owned(), body.to_owned())
-}
-
-/// Where the operator answers scrapes.
-pub async fn address(operator: &Operator) -> SocketAddr {
-    eventually("an address for scrapes", async || {
-        let log = operator.log();
-        let line = log.lines().find(|line| line.contains("answering scrapes")).map(str::to_owned);
-        let address = line.and_then(|line| line.split_once("address=").map(|(_, address)| address.to_owned()));
-        address.and_then(|address| address.trim().parse().ok()).ok_or(log)
     })
     .await
 }

@@ -8,7 +8,7 @@ use testkit::proxy::{Proxy, Road};
 
 use crate::harness::{Operator, Start, kubeconfig};
 use crate::scrape::{scrape, until};
-use crate::{world, world_with};
+use crate::{SCRAPED, world, world_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_key_is_told_with_iams_transaction_id() {
@@ -86,7 +86,7 @@ async fn watches_that_fail_and_requests_without_an_answer_are_told() {
         namespaces: std::slice::from_ref(&world.namespace),
         endpoints: &[world.iam.url()],
         log_level: "info",
-        more: &["--metrics-bind-address", "127.0.0.1:0"],
+        more: &SCRAPED,
     });
     world.put_pair("hpcs").await;
     world.ready("hpcs").await;

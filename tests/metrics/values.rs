@@ -4,7 +4,8 @@ use iam_token_operator::api::REFRESH_REQUESTED;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::scrape::{address, get, scrape, until};
+use crate::harness::operator::get;
+use crate::scrape::{scrape, until};
 use crate::{world, world_with};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,8 +116,8 @@ async fn the_process_and_its_build_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_metrics_are_answered_there() {
     let world = world_with(&["--health-bind-address", "127.0.0.1:0"]).await;
-    let address = address(&world.operator).await;
+    let address = world.operator.address("scrapes").await;
     for path in ["/", "/livez", "/metrics/more"] {
-        assert!(get(address, path).0.starts_with("HTTP/1.1 404"), "{path}");
+        assert!(get(address, path).unwrap().0.starts_with("HTTP/1.1 404"), "{path}");
     }
 }

@@ -1,8 +1,9 @@
 //! Where the programs of a control plane come from.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use super::Error;
@@ -32,6 +33,22 @@ pub fn binaries(names: &[&str]) -> Result<PathBuf, Error> {
     }
     let directory = String::from_utf8_lossy(&output.stdout);
     Ok(PathBuf::from(directory.trim_end()))
+}
+
+/// `helm` with what it keeps in `home`, and nowhere else.
+///
+/// # Errors
+/// It is neither found nor built.
+pub fn helm_cmd(home: &Path) -> Result<Command, Error> {
+    static HELM: OnceLock<PathBuf> = OnceLock::new();
+    if HELM.get().is_none() {
+        let _ = HELM.set(binaries(&["helm"])?.join("helm"));
+    }
+    let mut command = Command::new(HELM.wait());
+    for kind in ["CACHE", "CONFIG", "DATA"] {
+        command.env(format!("HELM_{kind}_HOME"), home.join(kind));
+    }
+    Ok(command)
 }
 
 /// [`binaries`], off the threads that run asynchronous tasks.

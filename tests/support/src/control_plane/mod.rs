@@ -51,7 +51,7 @@ use self::{
 
 pub use self::{
     audit::{AuditEvent, AuditMark, UNAUDITED},
-    binaries::binaries,
+    binaries::{binaries, helm_cmd},
     error::Error,
     process::Process,
 };
