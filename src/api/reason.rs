@@ -46,6 +46,10 @@ reasons! {
     SourceKeyNotFound,
     /// The value at the key is not an API key.
     SourceInvalid,
+    /// The ServiceAccount does not exist.
+    ServiceAccountNotFound,
+    /// The API server gives the operator no token of the ServiceAccount, or it is the operator's own.
+    TokenRequestRefused,
     /// The API server refuses the operator access to a Secret.
     AccessDenied,
 
@@ -84,8 +88,10 @@ reasons! {
     IamRedirected,
     /// IAM answered with something that is no usable token.
     IamAnswerUnusable,
-    /// IAM rejects the API key.
+    /// IAM rejects the API key, or the ServiceAccount's token.
     CredentialRejected,
+    /// The trusted profile does not admit the credential.
+    ProfileNotEligible,
     /// IAM rejects the request itself.
     RequestRejected,
     /// The token is of another account than spec.accountId.

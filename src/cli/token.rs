@@ -13,7 +13,7 @@ use crate::core::credential::{self, LARGEST_VALUE};
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::{Failure, Kind};
 use crate::iam::client::IamClient;
-use crate::iam::{Ask, Exchange as _};
+use crate::iam::{Ask, Credential, Exchange as _};
 
 const VARIABLE: &str = "IBMCLOUD_API_KEY";
 
@@ -66,7 +66,7 @@ impl Token {
         let api_key = credential::parse(&value)
             .map_err(|problem| format!("{origin} {problem}. Put an IBM Cloud API key there."))?;
         let client = IamClient::new(Arc::new(SystemClock), self.allow_insecure_http)?;
-        let ask = Ask { endpoint, api_key, account_id: self.account_id };
+        let ask = Ask { endpoint, credential: Credential::ApiKey(api_key), profile: None, account_id: self.account_id };
         let grant = client.exchange(ask).await.map_err(|failure| told(&failure))?;
         let token = grant.token.expose_secret();
         print(&Zeroizing::new(match self.output {

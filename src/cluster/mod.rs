@@ -8,6 +8,7 @@ pub mod iam_token;
 pub mod lease;
 pub mod secrets;
 pub mod server_time;
+pub mod service_account;
 pub mod source;
 pub mod status;
 pub mod target;

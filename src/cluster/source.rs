@@ -13,7 +13,6 @@ use zeroize::Zeroizing;
 
 use super::call;
 use crate::core::credential::{self, KeyProblem};
-use crate::core::plan::Source;
 use crate::core::problem::Problem;
 use crate::core::record::Mark;
 
@@ -33,36 +32,26 @@ impl Serialize for Payload {
     }
 }
 
-/// An API key and the state of the Secret that it was read from.
-#[derive(Clone, Debug)]
-pub struct Credential {
-    /// The key. Redacted in Debug.
-    pub api_key: SecretString,
-    /// Where it was.
-    pub mark: Mark,
-}
-
-/// One read of the Secret.
+/// One read of the Secret `name`: the API key at `key`, and the state of the Secret.
 ///
 /// # Errors
 /// The [`Problem`] with Secret, key or value. None holds any part of the value.
-pub async fn read(client: &Client, namespace: &str, source: &Source) -> Result<Credential, Problem> {
+pub async fn read(client: &Client, namespace: &str, name: &str, key: &str) -> Result<(SecretString, Mark), Problem> {
     let api: Api<Payload> = Api::namespaced(client.clone(), namespace);
-    let found =
-        call(|| format!("read Secret {}", source.name), api.get_opt(&source.name)).await.map_err(Problem::Api)?;
-    let secret = found.ok_or_else(|| Problem::SourceNotFound { name: source.name.clone() })?;
-    let invalid = |why| Problem::SourceInvalid { name: source.name.clone(), key: source.key.clone(), why };
+    let found = call(|| format!("read Secret {name}"), api.get_opt(name)).await.map_err(Problem::Api)?;
+    let secret = found.ok_or_else(|| Problem::SourceNotFound { name: name.to_owned() })?;
+    let invalid = |why| Problem::SourceInvalid { name: name.to_owned(), key: key.to_owned(), why };
     let value = secret
         .data
-        .get(&source.key)
-        .ok_or_else(|| Problem::SourceKeyNotFound { name: source.name.clone(), key: source.key.clone() })?;
+        .get(key)
+        .ok_or_else(|| Problem::SourceKeyNotFound { name: name.to_owned(), key: key.to_owned() })?;
     let value = decode(value).ok_or_else(|| invalid(KeyProblem::NotUtf8))?;
     let api_key = credential::parse(&value).map_err(invalid)?;
     let mark = Mark {
         uid: secret.metadata.uid.unwrap_or_default(),
         version: secret.metadata.resource_version.unwrap_or_default(),
     };
-    Ok(Credential { api_key, mark })
+    Ok((api_key, mark))
 }
 
 /// A value of a Secret's data as bytes.

@@ -8,14 +8,14 @@ use tracing::info;
 
 use super::context::{Context, Remembered};
 use crate::api::Reason;
-use crate::cluster::source;
 use crate::cluster::target::Targets;
+use crate::cluster::{service_account, source};
 use crate::core::decide::{Observed, Why, Work, is_from_the_future};
 use crate::core::digest;
 use crate::core::failure::{Failure, Flaw, Kind};
 use crate::core::memory::Failed;
 use crate::core::observed::{Seen, Standing};
-use crate::core::plan::Plan;
+use crate::core::plan::{Plan, Source};
 use crate::core::problem::{ApiKind, ApiProblem, Problem};
 use crate::core::record::{Mark, Owner, Record};
 use crate::core::render::{self, Expect};
@@ -24,7 +24,7 @@ use crate::core::status::Note;
 use crate::core::view::Key;
 use crate::iam::order::Permit;
 use crate::iam::share::{Outcome as Answer, Refused, Want};
-use crate::iam::{Ask, Grant};
+use crate::iam::{Ask, Credential, Grant};
 
 /// How long a look waits for IAM. The exchange goes on, and the next look joins it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,25 +81,24 @@ impl Job<'_> {
         {
             return Err(of_refusal(refused, want));
         }
-        let credential = source::read(&self.context.client, &self.key.namespace, &self.plan.source)
-            .await
-            .map_err(|problem| self.failed_by(problem))?;
-        let digest = digest::of_secret(self.observed.uid, credential.api_key.expose_secret());
+        let (credential, mark) = self.credential().await.map_err(|problem| self.failed_by(problem))?;
+        let digest = credential.digest(self.observed.uid);
         let same = self.record().filter(|record| record.credential == digest && record.ask == self.plan.ask);
         if why == Why::SourceChanged && same.is_some() {
             // Not the state that was read, which may be newer: the one that raised the question.
             let asked = self.observed.source.facts().map(|facts| facts.mark.clone());
-            remembered.memory.same_key = asked.or(Some(credential.mark));
+            remembered.memory.same_key = asked.or(Some(mark));
             return Ok(Outcome::Done(None));
         }
         let ask = Ask {
             endpoint: self.plan.endpoint.clone(),
-            api_key: credential.api_key,
+            credential,
+            profile: self.plan.profile.clone(),
             account_id: self.plan.account_id.clone(),
         };
         let jitter = ask.jitter();
         self.context.follow(self.key, ask.id(), remembered);
-        remembered.ask = Some((credential.mark.clone(), self.plan.ask.clone(), ask.id()));
+        remembered.ask = Some((mark.clone(), self.plan.ask.clone(), ask.id()));
         let now = self.context.now();
         let server_ahead = self.context.server_time.ahead();
         let grant = self.exchange(ask, same.filter(|record| !is_from_the_future(record, now))).await?;
@@ -108,7 +107,7 @@ impl Job<'_> {
             refreshed_at: grant.life.since,
             lifetime: u32::try_from(grant.life.lasts.as_secs()).unwrap_or(u32::MAX),
             jitter,
-            source: credential.mark,
+            source: mark,
             credential: digest,
             token: digest::of_secret(self.observed.uid, grant.token.expose_secret()),
             ask: self.plan.ask.clone(),
@@ -123,6 +122,26 @@ impl Job<'_> {
         info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
         let repair = why == Why::Missing && self.observed.had_target(self.plan);
         Ok(Outcome::Done(repair.then(|| self.repaired(remembered))))
+    }
+
+    /// Reads the key, or asks for a token of the ServiceAccount; and the state of the Secret, where there is one.
+    async fn credential(&self) -> Result<(Credential, Mark), Problem> {
+        let client = &self.context.client;
+        match &self.plan.source {
+            Source::ApiKey { name, key } => {
+                let (key, mark) = source::read(client, &self.key.namespace, name, key).await?;
+                Ok((Credential::ApiKey(key), mark))
+            }
+            Source::ServiceAccount { name } => {
+                let who = self.key.sibling(name);
+                if self.context.is_own(&who).await.map_err(Problem::Api)? {
+                    return Err(Problem::OwnServiceAccount { name: name.clone() });
+                }
+                let token = service_account::token(client, &who).await?;
+                let none = Mark { uid: String::new(), version: String::new() };
+                Ok((Credential::ServiceAccount { who, token }, none))
+            }
+        }
     }
 
     /// `same` is the record of the token in place, where that is of the same credential.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, OnceCell};
 
 use super::health::Vitals;
 use super::lead::Lead;
@@ -16,11 +16,13 @@ use super::steps::Steps;
 use crate::clock::Clock;
 use crate::cluster::events::Events;
 use crate::cluster::server_time::ServerTime;
+use crate::cluster::service_account;
 use crate::core::endpoint::Endpoints;
 use crate::core::failure::Failure;
 use crate::core::memory::Memory;
 use crate::core::observed::Seen;
 use crate::core::plan::Plan;
+use crate::core::problem::ApiProblem;
 use crate::core::record::Mark;
 use crate::core::view::{Key, View};
 use crate::iam::AskId;
@@ -41,6 +43,8 @@ pub(super) struct Context {
     pub(super) metrics: Metrics,
     /// Notified once all IamTokens that exist are known.
     pub(super) tokens_listed: Notify,
+    /// The user name of the operator itself, once somebody had to know.
+    own_name: OnceCell<String>,
     clock: Arc<dyn Clock>,
     orders: Orders,
     call: UnboundedSender<Key>,
@@ -120,7 +124,7 @@ impl Remembered {
 impl Context {
     pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
         let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time, metrics } = process;
-        let (tokens_listed, view, remembered, synced) = Default::default();
+        let (tokens_listed, own_name, view, remembered, synced) = Default::default();
         Self {
             client,
             endpoints,
@@ -132,6 +136,7 @@ impl Context {
             server_time,
             metrics,
             tokens_listed,
+            own_name,
             clock,
             orders,
             call,
@@ -143,6 +148,12 @@ impl Context {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Whether it is the ServiceAccount that the operator runs as.
+    pub(super) async fn is_own(&self, who: &Key) -> Result<bool, ApiProblem> {
+        let name = self.own_name.get_or_try_init(|| service_account::own_name(&self.client)).await?;
+        Ok(*name == format!("system:serviceaccount:{}:{}", who.namespace, who.name))
     }
 
     /// Whether all Secrets that exist are known.

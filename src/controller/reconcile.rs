@@ -23,7 +23,7 @@ use crate::core::problem::{ApiKind, Problem};
 use crate::core::record::Mark;
 use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
 use crate::core::status::{self, Note, Situation};
-use crate::core::view::{Claim, Key};
+use crate::core::view::{Claim, Key, View};
 use crate::iam::order::Lane;
 use crate::telemetry::metrics::{Outcome, Reconcile};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -344,10 +344,12 @@ impl Look<'_> {
     }
 
     fn known(&self, plan: &Plan) -> Known {
-        let [source, target] = [&plan.source.name, &plan.target.name].map(|name| self.key.sibling(name));
+        let [source, target] =
+            [plan.source.secret(), Some(plan.target.name.as_str())].map(|name| name.map(|name| self.key.sibling(name)));
+        let seen = |view: &View, secret: Option<&Key>| secret.map(|secret| view.seen(secret)).unwrap_or_default();
         self.context.with_view(|view| Known {
-            source: view.seen(&source),
-            target: view.seen(&target),
+            source: seen(view, source.as_ref()),
+            target: seen(view, target.as_ref()),
             winner: view.winner(self.key),
         })
     }

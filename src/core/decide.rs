@@ -175,7 +175,10 @@ pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
     match (refresh, refreshes) {
         (Some(work), None) if !no_source => return Step::Work(work),
         _ if rewrite.is_some() && others.is_none() => return Step::Work(Work::Rewrite),
-        _ if no_source => return Step::Refuse(Problem::SourceNotFound { name: plan.source.name.clone() }),
+        _ if no_source => {
+            let name = plan.source.secret().unwrap_or_default().to_owned();
+            return Step::Refuse(Problem::SourceNotFound { name });
+        }
         (Some(_), Some(blocked)) => return blocked.wait(),
         _ => {}
     }

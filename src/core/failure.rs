@@ -98,8 +98,12 @@ pub enum Verdict {
     Locked,
     /// BXNIM0398E
     ProfileNotEligible,
-    /// 400, 401 or 403 with no code or another one.
+    /// 400, 401 or 403 with no code or another one, for an API key.
     Other,
+    /// The same, for the token of a ServiceAccount.
+    ServiceAccount,
+    /// The same, for a trusted profile that an API key's token asked to become.
+    Profile,
 }
 
 // === impl Failure ===
@@ -177,6 +181,7 @@ impl Failure {
             Kind::Paced(_) => Reason::ExchangesPaced,
             Kind::Redirected => Reason::IamRedirected,
             Kind::Unusable(_) => Reason::IamAnswerUnusable,
+            Kind::Rejected(Verdict::ProfileNotEligible | Verdict::Profile) => Reason::ProfileNotEligible,
             Kind::Rejected(_) => Reason::CredentialRejected,
             Kind::RequestRejected => Reason::RequestRejected,
             Kind::OtherAccount => Reason::AccountMismatch,
@@ -203,8 +208,8 @@ impl Failure {
             Kind::Unreachable(Cause::Broken) => "the connection broke",
             Kind::Untrusted => "its certificate is not trusted",
             Kind::Unavailable(_) => "it answers with an error that should pass",
-            Kind::Throttled(_) => "too many tokens were asked for with this API key",
-            Kind::Paced(_) => "the operator itself has asked for many tokens with this API key and waits a moment",
+            Kind::Throttled(_) => "too many tokens were asked for with this credential",
+            Kind::Paced(_) => "the operator itself has asked for many tokens with this credential and waits a moment",
             Kind::Redirected => "it answers with a redirect, which is never followed: a key must not travel on",
             Kind::Unusable(flaw) => flaw.what(),
             Kind::Rejected(Verdict::NotFound) => "the API key could not be found",
@@ -213,6 +218,8 @@ impl Failure {
             Kind::Rejected(Verdict::Locked) => "the account of the API key is locked",
             Kind::Rejected(Verdict::ProfileNotEligible) => "the trusted profile does not admit this credential",
             Kind::Rejected(Verdict::Other) => "the API key was rejected",
+            Kind::Rejected(Verdict::ServiceAccount) => "the ServiceAccount's token was rejected",
+            Kind::Rejected(Verdict::Profile) => "the trusted profile was refused",
             Kind::RequestRejected => "the request was rejected",
             Kind::OtherAccount => "the token is of another account than asked for",
         }
@@ -226,7 +233,7 @@ impl Failure {
             }
             Kind::Untrusted => "Give the operator the CA that signed it, or find out who answers in IAM's place",
             Kind::Unavailable(_) => "It is tried again by itself; see cloud.ibm.com/status if it lasts",
-            Kind::Throttled(_) => "It is tried again by itself; find out who else uses this API key",
+            Kind::Throttled(_) => "It is tried again by itself; find out who else uses this credential",
             Kind::Paced(_) => "Find out who changes the source Secret, the target or the IamToken again and again",
             Kind::Redirected => "Ask the admin to correct the operator's endpoint or the proxy in front of it",
             Kind::Unusable(Flaw::NoAccount) => {
@@ -234,6 +241,13 @@ impl Failure {
             }
             Kind::Unusable(_) => "It is tried again by itself",
             Kind::Rejected(Verdict::Locked) => "Wait for 30 minutes or unlock the account",
+            Kind::Rejected(Verdict::ProfileNotEligible | Verdict::Profile) => {
+                "Correct spec.trustedProfile, or have the profile trust this ServiceAccount or identity (a link, or a rule \
+                 on its namespace and name)"
+            }
+            Kind::Rejected(Verdict::ServiceAccount) => {
+                "Check that the cluster is an IKS or ROKS cluster of the profile's account, which alone IAM trusts"
+            }
             Kind::Rejected(_) => {
                 "Put a valid key into the source Secret (ibmcloud iam service-api-key-create); it is tried at once"
             }

@@ -9,13 +9,15 @@ use super::endpoint::{Endpoint, Endpoints};
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
 use super::schedule::RenewBefore;
-use crate::api::{DeletionPolicy, Format, IamTokenSpec, MANAGED, RECORD};
+use crate::api::{DeletionPolicy, Format, IamTokenSpec, MANAGED, RECORD, TrustedProfile};
 
 /// What is to be done for one `IamToken`, with nothing left open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The Secret that holds the API key.
+    /// Who asks.
     pub source: Source,
+    /// The trusted profile that it becomes, if it becomes one.
+    pub profile: Option<Profile>,
     /// Where the key is exchanged.
     pub endpoint: Endpoint,
     /// The account that the token must be of.
@@ -32,13 +34,32 @@ pub struct Plan {
     pub shape: String,
 }
 
-/// One key of a Secret in the `IamToken`'s namespace.
+/// Where the credential comes from. All names are of the `IamToken`'s namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The Secret's name.
-    pub name: String,
-    /// The key in its data.
-    pub key: String,
+pub enum Source {
+    /// An API key in a Secret.
+    ApiKey {
+        /// The Secret's name.
+        name: String,
+        /// The key in its data.
+        key: String,
+    },
+    /// A token of a ServiceAccount.
+    ServiceAccount {
+        /// The ServiceAccount's name.
+        name: String,
+    },
+}
+
+/// A trusted profile, as its IAM token request names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// `Profile-…`
+    Id(String),
+    /// The name in the account of the credential, or of `accountId`.
+    Name(String),
+    /// `crn:v1:…`
+    Crn(String),
 }
 
 /// The Secret in the `IamToken`'s namespace that the token goes to.
@@ -73,7 +94,7 @@ impl Plan {
     /// # Errors
     /// The [`Problem`] that a person has to mend in the spec, or in what the operator allows.
     pub fn new(name: &str, spec: &IamTokenSpec, endpoints: &Endpoints) -> Result<Self, Problem> {
-        let source = source(spec)?;
+        let (source, profile) = credential(spec)?;
         let endpoint = match &spec.endpoint {
             None => endpoints.default_one(),
             Some(text) => endpoints.find(text).ok_or_else(|| Problem::EndpointNotAllowed {
@@ -89,14 +110,14 @@ impl Plan {
             })?,
         };
         let target = target(name, spec)?;
-        if target.name == source.name {
+        if source.secret() == Some(&target.name) {
             return Err(Problem::InvalidField {
                 field: "spec.target.name",
                 hint: "must be another Secret than the one that holds the API key",
             });
         }
         Ok(Self {
-            ask: digest::of_json(&json!([source.name, source.key, endpoint.as_str(), spec.account_id])),
+            ask: ask(&source, profile.as_ref(), endpoint, spec.account_id.as_deref()),
             shape: digest::of_json(&json!([
                 target.type_,
                 target.labels,
@@ -105,6 +126,7 @@ impl Plan {
                 target.data
             ])),
             source,
+            profile,
             endpoint: endpoint.clone(),
             account_id: spec.account_id.clone(),
             renew_before,
@@ -127,6 +149,39 @@ impl Plan {
     }
 }
 
+// === impl Source, Profile ===
+
+impl Source {
+    /// The Secret that it is read from, where it is one.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::ApiKey { name, .. } => Some(name),
+            Self::ServiceAccount { .. } => None,
+        }
+    }
+}
+
+impl Profile {
+    /// The form field that IAM takes it in (IBM's OpenAPI of IAM Identity, `getTokenCrToken`, `getTokenAssume`).
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Id(_) => "profile_id",
+            Self::Name(_) => "profile_name",
+            Self::Crn(_) => "profile_crn",
+        }
+    }
+
+    /// What it is named.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Id(value) | Self::Name(value) | Self::Crn(value) => value,
+        }
+    }
+}
+
 /// The target's name, whatever else is wrong with the spec of the `IamToken` called `name`.
 #[must_use]
 pub fn target_name(name: &str, spec: &IamTokenSpec) -> String {
@@ -134,19 +189,48 @@ pub fn target_name(name: &str, spec: &IamTokenSpec) -> String {
     given.unwrap_or(name).to_owned()
 }
 
-fn source(spec: &IamTokenSpec) -> Result<Source, Problem> {
-    let unsupported = |field| Err(Problem::CredentialUnsupported { field });
+/// The digest of all that decides which token is wanted. That of a plain API key is what it was before there were others.
+fn ask(source: &Source, profile: Option<&Profile>, endpoint: &Endpoint, account_id: Option<&str>) -> String {
+    let profile = profile.map(|profile| (profile.field(), profile.value()));
+    match (source, profile) {
+        (Source::ApiKey { name, key }, None) => digest::of_json(&json!([name, key, endpoint.as_str(), account_id])),
+        (Source::ApiKey { name, key }, profile) => {
+            digest::of_json(&json!(["apiKey", name, key, profile, endpoint.as_str(), account_id]))
+        }
+        (Source::ServiceAccount { name }, profile) => {
+            digest::of_json(&json!(["serviceAccount", name, profile, endpoint.as_str(), account_id]))
+        }
+    }
+}
+
+fn credential(spec: &IamTokenSpec) -> Result<(Source, Option<Profile>), Problem> {
+    let invalid = |field, hint| Err(Problem::InvalidField { field, hint });
+    let profile = spec.trusted_profile.as_ref().map(profile).transpose()?;
     match (&spec.api_key_secret_ref, &spec.service_account_ref, &spec.credential_ref) {
-        (Some(_), None, None) if spec.trusted_profile.is_some() => unsupported("spec.trustedProfile"),
-        (Some(reference), None, None) => Ok(Source {
-            name: reference.name.clone(),
-            key: reference.key.clone().unwrap_or_else(|| DEFAULT_KEY.into()),
-        }),
-        (None, Some(_), None) => unsupported("spec.serviceAccountRef"),
-        (None, None, Some(_)) => unsupported("spec.credentialRef"),
+        (Some(_), None, None) if matches!(profile, Some(Profile::Name(_))) && spec.account_id.is_none() => {
+            invalid("spec.trustedProfile.name", "needs spec.accountId, or use spec.trustedProfile.id in its place")
+        }
+        (Some(reference), None, None) => {
+            let key = reference.key.clone().unwrap_or_else(|| DEFAULT_KEY.into());
+            Ok((Source::ApiKey { name: reference.name.clone(), key }, profile))
+        }
+        (None, Some(_), None) if profile.is_none() => {
+            invalid("spec.trustedProfile", "must name the profile that the ServiceAccount becomes")
+        }
+        (None, Some(reference), None) => Ok((Source::ServiceAccount { name: reference.name.clone() }, profile)),
+        (None, None, Some(_)) => Err(Problem::CredentialUnsupported { field: "spec.credentialRef" }),
+        _ => invalid("spec", "must have exactly one credential, such as apiKeySecretRef"),
+    }
+}
+
+fn profile(given: &TrustedProfile) -> Result<Profile, Problem> {
+    match (&given.id, &given.name, &given.crn) {
+        (Some(id), None, None) => Ok(Profile::Id(id.clone())),
+        (None, Some(name), None) => Ok(Profile::Name(name.clone())),
+        (None, None, Some(crn)) => Ok(Profile::Crn(crn.clone())),
         _ => Err(Problem::InvalidField {
-            field: "spec",
-            hint: "must have exactly one credential, such as apiKeySecretRef",
+            field: "spec.trustedProfile",
+            hint: "must have exactly one of id, name and crn",
         }),
     }
 }

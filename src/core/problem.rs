@@ -50,6 +50,23 @@ pub enum Problem {
         /// What is there instead.
         why: KeyProblem,
     },
+    /// No such ServiceAccount.
+    ServiceAccountNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// The operator may not ask for its tokens.
+    TokenRequestRefused {
+        /// The ServiceAccount's name.
+        name: String,
+        /// The HTTP status, if there was an answer.
+        code: Option<u16>,
+    },
+    /// The ServiceAccount that the operator itself runs as.
+    OwnServiceAccount {
+        /// Its name.
+        name: String,
+    },
     /// The target belongs to somebody else.
     TargetExists {
         /// The Secret's name.
@@ -129,6 +146,8 @@ impl Problem {
             Self::SourceNotFound { .. } => Reason::SourceNotFound,
             Self::SourceKeyNotFound { .. } => Reason::SourceKeyNotFound,
             Self::SourceInvalid { .. } => Reason::SourceInvalid,
+            Self::ServiceAccountNotFound { .. } => Reason::ServiceAccountNotFound,
+            Self::TokenRequestRefused { .. } | Self::OwnServiceAccount { .. } => Reason::TokenRequestRefused,
             Self::TargetExists { .. } => Reason::TargetExists,
             Self::TargetConflict { .. } => Reason::TargetConflict,
             Self::TargetAltered { .. } | Self::TargetFought { .. } => Reason::TargetAltered,
@@ -162,6 +181,8 @@ impl Problem {
             },
             Self::Iam(failure) => failure.retry(),
             Self::Queued => Retry::Soon,
+            // ServiceAccounts and roles are not watched.
+            Self::ServiceAccountNotFound { .. } | Self::TokenRequestRefused { .. } => Retry::EverSlower,
             _ => Retry::OnChange,
         }
     }
@@ -176,7 +197,10 @@ impl Problem {
             }
             Self::InvalidField { field, hint } => format!("{field} {hint}. Correct the IamToken."),
             Self::CredentialUnsupported { field } => {
-                format!("{field} is not supported by this version of the operator. Use spec.apiKeySecretRef alone.")
+                format!(
+                    "{field} is not supported by this version of the operator. Use spec.apiKeySecretRef or \
+                     spec.serviceAccountRef."
+                )
             }
             Self::EndpointNotAllowed { endpoint, allowed } => format!(
                 "The endpoint {endpoint} is not allowed. Use one of {allowed}, or ask the operator's admin to allow it."
@@ -190,6 +214,18 @@ impl Problem {
             Self::SourceInvalid { name, key, why } => {
                 format!("The value at key {key} of Secret {name} {why}. Put an IBM Cloud API key there.")
             }
+            Self::ServiceAccountNotFound { name } => {
+                format!("ServiceAccount {name} does not exist. Create it in this namespace, or correct spec.serviceAccountRef.")
+            }
+            Self::TokenRequestRefused { name, code } => format!(
+                "The API server gives the operator no token of ServiceAccount {name}{}. Ask the operator's admin to list \
+                 it in the chart's serviceAccountTokens.",
+                code.map(|code| format!(" (HTTP {code})")).unwrap_or_default()
+            ),
+            Self::OwnServiceAccount { name } => format!(
+                "ServiceAccount {name} is the operator's own, whose tokens it gives to nobody. Name another one in \
+                 spec.serviceAccountRef."
+            ),
             Self::TargetExists { name, controller: Some(owner) } => {
                 format!("Secret {name} exists and is controlled by {owner}. Set spec.target.name to another name.")
             }

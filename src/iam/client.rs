@@ -12,7 +12,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, redirect, retry, tls};
 use zeroize::Zeroizing;
 
-use super::wire::{self, Answer, LARGEST_ANSWER};
+use super::wire::{self, Answer, LARGEST_ANSWER, Request};
 use super::{Ask, Exchange, Grant};
 use crate::clock::Clock;
 use crate::core::failure::{Cause, Failure, Flaw, Kind};
@@ -60,16 +60,35 @@ impl Exchange for IamClient {
     }
 }
 
+/// One request, or two where an API key's token becomes a trusted profile: together they are one try.
 async fn exchange(client: Client, clock: Arc<dyn Clock>, ask: Ask) -> Result<Grant, Failure> {
+    let both = async {
+        let first = Request::first(&ask);
+        let grant = send(&client, &*clock, &ask, first).await?;
+        match first.next(&grant.token) {
+            Some(next) => send(&client, &*clock, &ask, next).await,
+            None => Ok(grant),
+        }
+    };
+    tokio::time::timeout(EXCHANGE, both).await.unwrap_or_else(|_| {
+        let kind = Kind::Unreachable(Cause::Timeout);
+        Err(Failure { kind, endpoint: ask.endpoint.to_string(), status: None, code: None, request_id: None })
+    })
+}
+
+async fn send(client: &Client, clock: &dyn Clock, ask: &Ask, request: Request<'_>) -> Result<Grant, Failure> {
     let asked_at = clock.now();
-    let request = client
+    let mut post = client
         .post(ask.endpoint.token_url())
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json")
-        .body(Bytes::from_owner(wire::form(&ask)));
+        .body(Bytes::from_owner(request.form()));
+    if let Some(account) = request.tenant() {
+        post = post.header("ibm-cloud-tenant", account);
+    }
     let failed =
         |kind, status| Failure { kind, endpoint: ask.endpoint.to_string(), status, code: None, request_id: None };
-    let mut response = request.send().await.map_err(|error| failed(cause(&error), None))?;
+    let mut response = post.send().await.map_err(|error| failed(cause(&error), None))?;
     let status = response.status().as_u16();
     let body = body(&mut response).await.map_err(|kind| failed(kind, Some(status)))?;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -79,7 +98,7 @@ async fn exchange(client: Client, clock: Arc<dyn Clock>, ask: Ask) -> Result<Gra
         transaction_id: header("transaction-id"),
         body: &body,
     };
-    wire::read(&ask, &answer, asked_at, clock.now())
+    wire::read(request, &answer, asked_at, clock.now())
 }
 
 /// The body, if it is not larger than any answer should be. That of an error is cut off there instead.

@@ -1,4 +1,4 @@
-//! The exchange of an API key for an access token: its form and answer ([`wire`], pure), the client that carries them
+//! The exchange of a credential for an access token: its form and answer ([`wire`], pure), the client that carries them
 //! ([`client`]), and what keeps calls few and in order ([`share`], [`order`]).
 
 pub mod claims;
@@ -10,22 +10,41 @@ pub mod wire;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use crate::api::Identity;
 use crate::core::digest;
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::Failure;
+use crate::core::plan::Profile;
 use crate::core::schedule::Life;
+use crate::core::view::Key;
 
 /// What is asked of IAM.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// Who is asked.
     pub endpoint: Endpoint,
-    /// The credential. Redacted in Debug.
-    pub api_key: SecretString,
+    /// Who asks.
+    pub credential: Credential,
+    /// The trusted profile that it becomes, if it becomes one.
+    pub profile: Option<Profile>,
     /// The account that the token must be of.
     pub account_id: Option<String>,
+}
+
+/// Who asks. Redacted in Debug.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// An API key of a user or a service ID.
+    ApiKey(SecretString),
+    /// A ServiceAccount, by a token of it for the audience `iam`.
+    ServiceAccount {
+        /// Its namespace and name.
+        who: Key,
+        /// The token, which is another one each time.
+        token: SecretString,
+    },
 }
 
 /// Which asks are the same: they share one exchange. A SHA-256, kept in memory only.
@@ -58,15 +77,45 @@ impl Ask {
     #[must_use]
     pub fn id(&self) -> AskId {
         let account = self.account_id.as_deref().unwrap_or_default();
-        AskId(digest::of_parts(&[self.endpoint.as_str(), account, self.api_key.expose_secret()]))
+        let [field, value] = self.profile.as_ref().map_or([""; 2], |profile| [profile.field(), profile.value()]);
+        let (kind, who) = self.credential.parts();
+        AskId(digest::of_parts(&[self.endpoint.as_str(), account, field, value, kind, who.as_str()]))
     }
 
     /// A draw from the credential alone, the same in every process: tokens of one credential are refreshed together,
     /// others spread out.
     #[must_use]
     pub fn jitter(&self) -> u16 {
-        let digest = digest::of_parts(&["jitter", self.api_key.expose_secret()]);
+        let (_, who) = self.credential.parts();
+        let digest = digest::of_parts(&["jitter", &who]);
         u16::from_be_bytes([digest[0], digest[1]])
+    }
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// [`digest::of_secret`] of what stays the same from one exchange to the next.
+    #[must_use]
+    pub fn digest(&self, uid: &str) -> String {
+        let (_, who) = self.parts();
+        digest::of_secret(uid, &who)
+    }
+
+    /// What is sent to IAM, and may therefore never be shown.
+    #[must_use]
+    pub fn secret(&self) -> &SecretString {
+        match self {
+            Self::ApiKey(secret) | Self::ServiceAccount { token: secret, .. } => secret,
+        }
+    }
+
+    /// What kind it is, and what stays the same of it.
+    fn parts(&self) -> (&'static str, Zeroizing<String>) {
+        match self {
+            Self::ApiKey(key) => ("apikey", key.expose_secret().to_owned().into()),
+            Self::ServiceAccount { who, .. } => ("serviceaccount", who.to_string().into()),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The form that IAM wants and the answer that it gives. Pure.
 //!
 //! `POST {endpoint}/identity/token` with `grant_type=urn:ibm:params:oauth:grant-type:apikey` (IBM Cloud Hyper Protect
-//! Crypto Services, "Retrieving an access token"; IBM's OpenAPI of IAM Identity).
+//! Crypto Services, "Retrieving an access token"; IBM's OpenAPI of IAM Identity), `cr-token` for the token of a
+//! ServiceAccount, and `assume` for the trusted profile that an API key's token becomes (the same OpenAPI).
 
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Ask, Grant, claims};
-use crate::core::failure::{Failure, Flaw, Kind};
+use super::{Ask, Credential, Grant, claims};
+use crate::core::failure::{Failure, Flaw, Kind, Verdict};
+use crate::core::plan::Profile;
 use crate::core::schedule::{Life, since, whole_seconds};
 
 /// The largest answer that is read, in bytes. Real ones have about two thousand.
@@ -63,24 +65,98 @@ struct Context {
     request_id: Option<String>,
 }
 
-/// The body of the request: `application/x-www-form-urlencoded`.
-#[must_use]
-pub fn form(ask: &Ask) -> Zeroizing<Vec<u8>> {
-    let key = ask.api_key.expose_secret();
+/// One request of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    ask: &'a Ask,
+    /// The token of an API key that becomes a trusted profile.
+    assuming: Option<&'a SecretString>,
+}
+
+impl<'a> Request<'a> {
+    /// The first one, and mostly the only one.
+    #[must_use]
+    pub fn first(ask: &'a Ask) -> Self {
+        Self { ask, assuming: None }
+    }
+
+    /// The one that follows on the first one's token: that of an API key becomes a trusted profile.
+    #[must_use]
+    pub fn next(self, token: &'a SecretString) -> Option<Self> {
+        (!self.is_last()).then_some(Self { assuming: Some(token), ..self })
+    }
+
+    /// The header `ibm-cloud-tenant`: IAM gives a token only of this account. The grant `assume` does not know it.
+    #[must_use]
+    pub fn tenant(self) -> Option<&'a str> {
+        self.ask.account_id.as_deref().filter(|_| self.assuming.is_none() && self.is_last())
+    }
+
+    /// The body: `application/x-www-form-urlencoded`.
+    #[must_use]
+    pub fn form(self) -> Zeroizing<Vec<u8>> {
+        let profile = self.ask.profile.as_ref().map(|profile| (profile.field(), profile.value()));
+        let account = self.ask.account_id.as_deref().filter(|_| matches!(self.ask.profile, Some(Profile::Name(_))));
+        let (grant, name, secret) = match (&self.ask.credential, self.assuming) {
+            (_, Some(token)) => ("assume", "access_token", token),
+            (Credential::ApiKey(key), None) => ("apikey", "apikey", key),
+            (Credential::ServiceAccount { token, .. }, None) => ("cr-token", "cr_token", token),
+        };
+        let grant = format!("urn:ibm:params:oauth:grant-type:{grant}");
+        let fields = [("grant_type", grant.as_str()), (name, secret.expose_secret())].into_iter();
+        let fields = fields.chain(profile.filter(|_| self.is_last()));
+        let fields: Vec<_> =
+            fields.chain(account.filter(|_| self.assuming.is_some()).map(|id| ("account", id))).collect();
+        urlencoded(&fields)
+    }
+
+    fn is_last(self) -> bool {
+        let key = matches!(self.ask.credential, Credential::ApiKey(_));
+        self.assuming.is_some() || !key || self.ask.profile.is_none()
+    }
+
+    /// Whose fault a refusal is depends on what was asked.
+    fn kind(self, status: u16, code: Option<&str>, retry_after: Option<Duration>) -> Kind {
+        match Failure::classify(status, code, retry_after) {
+            Kind::Rejected(_) if code == Some("BXNIM0141E") && self.tenant().is_some() => Kind::OtherAccount,
+            Kind::Rejected(Verdict::Other) if self.assuming.is_some() => Kind::Rejected(Verdict::Profile),
+            Kind::Rejected(Verdict::Other) if matches!(self.ask.credential, Credential::ServiceAccount { .. }) => {
+                Kind::Rejected(Verdict::ServiceAccount)
+            }
+            kind => kind,
+        }
+    }
+
+    /// No part of what was sent may be shown.
+    fn shown(self, text: &str) -> Option<String> {
+        let sent = [Some(self.ask.credential.secret()), self.assuming];
+        sent.into_iter().flatten().try_fold(text.to_owned(), |text, secret| plain_id(&text, secret.expose_secret()))
+    }
+}
+
+fn urlencoded(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
     // Room for every byte escaped, so that no copy is left behind by growing.
-    let mut body = Zeroizing::new(Vec::with_capacity(128 + 3 * key.len()));
-    body.extend_from_slice(b"grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3Aapikey&apikey=");
-    for escaped in form_urlencoded::byte_serialize(key.as_bytes()) {
-        body.extend_from_slice(escaped.as_bytes());
+    let room = fields.iter().map(|(name, value)| 2 + 3 * (name.len() + value.len())).sum();
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
+    for (place, (name, value)) in fields.iter().enumerate() {
+        if place > 0 {
+            body.push(b'&');
+        }
+        body.extend_from_slice(name.as_bytes());
+        body.push(b'=');
+        for escaped in form_urlencoded::byte_serialize(value.as_bytes()) {
+            body.extend_from_slice(escaped.as_bytes());
+        }
     }
     body
 }
 
-/// What the answer to `ask`, which was sent at `asked_at` and answered at `now`, means.
+/// What the answer to `request`, which was sent at `asked_at` and answered at `now`, means.
 ///
 /// # Errors
 /// The [`Failure`] for anything but a token that is fit to be written.
-pub fn read(ask: &Ask, answer: &Answer<'_>, asked_at: Timestamp, now: Timestamp) -> Result<Grant, Failure> {
+pub fn read(request: Request<'_>, answer: &Answer<'_>, asked_at: Timestamp, now: Timestamp) -> Result<Grant, Failure> {
+    let ask = request.ask;
     let failed = |kind, code, id| Failure {
         kind,
         endpoint: ask.endpoint.to_string(),
@@ -88,20 +164,20 @@ pub fn read(ask: &Ask, answer: &Answer<'_>, asked_at: Timestamp, now: Timestamp)
         code,
         request_id: id,
     };
-    let shown = |text: &str| plain_id(text, ask.api_key.expose_secret());
+    let shown = |text: &str| request.shown(text);
     let transaction_id = answer.transaction_id.and_then(shown);
     if answer.status != 200 {
         let refusal: Refusal = object(answer.body).unwrap_or_default();
         let code = refusal.code.as_deref().and_then(shown);
         let request_id = refusal.context.and_then(|context| shown(&context.request_id?));
         let retry_after = answer.retry_after.and_then(|text| delay(text, now));
-        let kind = Failure::classify(answer.status, code.as_deref(), retry_after);
+        let kind = request.kind(answer.status, code.as_deref(), retry_after);
         return Err(failed(kind, code, request_id.or(transaction_id)));
     }
     // A clock that was set back meanwhile must not make the token look younger.
     grant(answer.body, asked_at.min(now))
         .and_then(|grant| if now < grant.life.expires_at() { Ok(grant) } else { Err(Kind::Unusable(Flaw::Expired)) })
-        .and_then(|grant| of_account(ask, grant))
+        .and_then(|grant| if request.is_last() { of_account(ask, grant) } else { Ok(grant) })
         .map_err(|kind| failed(kind, None, transaction_id))
 }
 
@@ -158,110 +234,4 @@ fn plain_id(text: &str, key: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::endpoint::Endpoint;
-    use crate::core::failure::Verdict;
-    use serde_json::json;
-
-    const KEY: &str = "FAKE+key/with=signs&and%more";
-
-    fn ask(account_id: Option<&str>) -> Ask {
-        Ask {
-            endpoint: Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap(),
-            api_key: KEY.into(),
-            account_id: account_id.map(str::to_owned),
-        }
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn answer(status: u16, body: &[u8]) -> Result<Grant, Failure> {
-        read(&ask(None), &Answer { status, retry_after: None, transaction_id: Some("t-1"), body }, at(0), at(0))
-    }
-
-    #[test]
-    fn the_form_is_the_one_of_the_document() {
-        let expected =
-            "grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3Aapikey&apikey=FAKE%2Bkey%2Fwith%3Dsigns%26and%25more";
-        assert_eq!(form(&ask(None)).as_slice(), expected.as_bytes());
-    }
-
-    #[test]
-    fn a_token_is_read() {
-        let body = json!({"access_token": "abc", "refresh_token": "not_supported", "token_type": "Bearer",
-            "expires_in": 3600, "expiration": 1_800_003_700_i64, "scope": "ibm openid"});
-        let grant = answer(200, body.to_string().as_bytes()).unwrap();
-        assert_eq!(grant.token.expose_secret(), "abc");
-        assert_eq!((grant.life.expires_at(), grant.skew), (at(3600), 100));
-    }
-
-    #[test]
-    fn what_is_no_token_is_refused() {
-        let good = json!({"access_token": "abc", "expires_in": 3600});
-        let with = |field: &str, value: Value| {
-            let mut body = good.clone();
-            body[field] = value;
-            body.to_string()
-        };
-        let table = [
-            ("<html>".to_owned(), Flaw::NotJson),
-            ("{\"access_token\":\"a".to_owned(), Flaw::NotJson),
-            ("[\"abc\",\"Bearer\",3600,1]".to_owned(), Flaw::NotJson),
-            (json!({"expires_in": 3600}).to_string(), Flaw::NoToken),
-            (with("access_token", json!("")), Flaw::NoToken),
-            (with("access_token", json!("a\nb")), Flaw::NotHeaderSafe),
-            (with("access_token", json!("a b")), Flaw::NotHeaderSafe),
-            (with("access_token", json!("\u{e9}")), Flaw::NotHeaderSafe),
-            (with("token_type", json!("mac")), Flaw::NotBearer),
-            (json!({"access_token": "abc"}).to_string(), Flaw::Lifetime),
-            (with("expires_in", json!(0)), Flaw::Lifetime),
-            (with("expires_in", json!(-1)), Flaw::Lifetime),
-            (with("expires_in", json!("3600")), Flaw::Lifetime),
-            (with("expires_in", json!(1e12)), Flaw::Lifetime),
-            (with("expires_in", json!(86_401)), Flaw::Lifetime),
-        ];
-        for (body, flaw) in table {
-            let failure = answer(200, body.as_bytes()).unwrap_err();
-            assert_eq!(failure.kind, Kind::Unusable(flaw), "{body}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_shows_code_and_id_and_nothing_that_echoes_the_key() {
-        let body = json!({"errorCode": "BXNIM0415E", "errorMessage": KEY, "errorDetails": KEY, "context": {"requestId": "r-1"}});
-        let failure = answer(400, body.to_string().as_bytes()).unwrap_err();
-        assert_eq!(failure.kind, Kind::Rejected(Verdict::NotFound));
-        assert_eq!(failure.request_id.as_deref(), Some("r-1"));
-        assert!(!failure.to_string().contains(KEY) && failure.to_string().contains("BXNIM0415E"), "{failure}");
-        let body = json!({"errorCode": KEY, "context": {"requestId": "with=signs"}});
-        let failure = answer(401, body.to_string().as_bytes()).unwrap_err();
-        assert_eq!((failure.code, failure.request_id.as_deref()), (None, Some("t-1")));
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(delay(" 7 ", at(0)), Some(Duration::from_secs(7)));
-        assert_eq!(delay("Fri, 15 Jan 2027 08:00:30 GMT", at(0)), Some(Duration::from_secs(30)));
-        assert_eq!(delay("Fri, 15 Jan 2027 07:00:00 GMT", at(0)), Some(Duration::ZERO));
-        for bad in ["", "soon", "-5", "7.5"] {
-            assert_eq!(delay(bad, at(0)), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_plain_text_429_is_throttling() {
-        let body = b"ApiKey based rate limit for calls to /token";
-        assert_eq!(answer(429, body).unwrap_err().kind, Kind::Throttled(None));
-    }
-
-    #[test]
-    fn the_account_is_checked() {
-        let body = json!({"access_token": "opaque", "expires_in": 3600}).to_string();
-        let answer = Answer { status: 200, retry_after: None, transaction_id: None, body: body.as_bytes() };
-        let failure = read(&ask(Some("0123")), &answer, at(0), at(0)).unwrap_err();
-        assert_eq!(failure.kind, Kind::Unusable(Flaw::NoAccount));
-    }
-}
+mod tests;

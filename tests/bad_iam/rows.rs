@@ -106,7 +106,8 @@ fn unavailable() -> Vec<Row> {
 
 fn throttled() -> Vec<Row> {
     let row = |name: &str, retry_after| {
-        let says = ["(HTTP 429)", "too many tokens were asked for with this API key", "who else uses this API key"];
+        let says =
+            ["(HTTP 429)", "too many tokens were asked for with this credential", "who else uses this credential"];
         Row::passing(name, Fault::rate_limited(retry_after), "IamThrottled", &says)
     };
     vec![
@@ -141,7 +142,6 @@ fn rejected() -> Vec<Row> {
         code("BXNIM0462E", 401),
         code("BXNIM0410E", 400),
         code("BXNIM0436E", 401),
-        code("BXNIM0141E", 400),
         code("BXNIM0401E", 400),
         code("BXNIM0405E", 400),
         code("BXNIM0407E", 400),
@@ -162,7 +162,8 @@ fn rejected_with_another_action() -> Vec<Row> {
     let locked = ["locked", "Wait for 30 minutes or unlock the account"];
     vec![
         Row::code("BXNIM0400E", 401, "CredentialRejected", &locked),
-        Row::code("BXNIM0398E", 400, "CredentialRejected", &["the trusted profile does not admit this credential"]),
+        Row::code("BXNIM0398E", 400, "ProfileNotEligible", &["the trusted profile does not admit this credential"]),
+        Row::code("BXNIM0141E", 400, "AccountMismatch", &["of another account", "correct spec.accountId"]),
     ]
 }
 

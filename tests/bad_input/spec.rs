@@ -59,20 +59,6 @@ fn refused() -> Vec<(Value, &'static str)> {
     table
 }
 
-/// Credentials of later versions: the spec, and the field that is named.
-fn unsupported() -> [(&'static str, Value, &'static str); 3] {
-    let profile = json!({"id": "Profile-1"});
-    [
-        (
-            "service-account",
-            json!({"serviceAccountRef": {"name": "s"}, "trustedProfile": profile}),
-            "serviceAccountRef",
-        ),
-        ("cluster-credential", json!({"credentialRef": {"name": "c"}}), "credentialRef"),
-        ("profile", json!({"apiKeySecretRef": {"name": "profile-key"}, "trustedProfile": profile}), "trustedProfile"),
-    ]
-}
-
 #[tokio::test]
 async fn the_api_server_refuses_what_makes_no_sense() {
     let client = prepared().await.admin();
@@ -105,39 +91,36 @@ async fn the_longest_and_shortest_spans_work() {
 }
 
 #[tokio::test]
-async fn credentials_of_later_versions_are_named() {
-    let world = World::start().await;
-    for (name, spec, _) in &unsupported() {
-        world.put_token(name, spec).await;
-    }
-    for (name, _, field) in &unsupported() {
-        let field = format!("spec.{field}");
-        let words = [field.as_str(), "not supported", "spec.apiKeySecretRef"];
-        stalled_and_not_ready(&world, name, "CredentialUnsupported", &words).await;
-    }
-    calm(&world).await;
-    assert_eq!(world.iam.calls().len(), 0);
-    for (name, ..) in &unsupported() {
-        put_good_key(&world, name).await;
-        let mut spec = json!({"serviceAccountRef": null, "credentialRef": null, "trustedProfile": null});
-        spec["apiKeySecretRef"] = json!({"name": format!("{name}-key")});
-        world.change_spec(name, &spec).await;
-        ready_at_once(&world, name).await;
-    }
-}
-
-#[tokio::test]
-async fn an_unsupported_credential_costs_no_token() {
+async fn a_credential_of_a_later_version_is_named_and_costs_no_token() {
     let world = World::start().await;
     world.put_pair("hpcs").await;
     let data = world.ready("hpcs").await;
-    world.change_spec("hpcs", &json!({"trustedProfile": {"id": "Profile-1"}})).await;
-    let words = ["spec.trustedProfile"];
+    world.change_spec("hpcs", &json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}})).await;
+    let words = ["spec.credentialRef", "not supported", "spec.apiKeySecretRef"];
     stalled_but_ready(&world, "hpcs", "CredentialUnsupported", &words, ("hpcs", &data)).await;
+    world.put_token("new", &json!({"credentialRef": {"name": "c"}})).await;
+    stalled_and_not_ready(&world, "new", "CredentialUnsupported", &words).await;
+    calm(&world).await;
+    let mended = json!({"apiKeySecretRef": {"name": "hpcs-key"}, "credentialRef": null});
+    for name in ["hpcs", "new"] {
+        world.change_spec(name, &mended).await;
+        ready_at_once(&world, name).await;
+    }
+    assert_eq!(world.iam.calls().len(), 1, "the token in place is still the wanted one");
+}
+
+#[tokio::test]
+async fn a_profile_by_name_needs_its_account() {
+    let world = World::start().await;
+    put_good_key(&world, "hpcs").await;
+    let mut spec = spec_of("hpcs");
+    spec["trustedProfile"] = json!({"name": "payments"});
+    world.put_token("hpcs", &spec).await;
+    let words = ["spec.trustedProfile.name", "spec.accountId", "spec.trustedProfile.id"];
+    stalled_and_not_ready(&world, "hpcs", "InvalidSpec", &words).await;
     calm(&world).await;
     world.change_spec("hpcs", &json!({"trustedProfile": null})).await;
     ready_at_once(&world, "hpcs").await;
-    assert_eq!(world.iam.calls().len(), 1, "the token in place is still the wanted one");
 }
 
 #[tokio::test]

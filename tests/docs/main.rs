@@ -29,9 +29,12 @@ async fn every_command_in_the_guides_works() {
         log_level: "info",
         more: &[],
     });
-    let mut guides: Vec<String> = std::fs::read_dir(format!("{ROOT}/docs"))
-        .unwrap()
-        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
+    let entries =
+        ["docs", "docs/guides"].map(|folder| (folder, std::fs::read_dir(format!("{ROOT}/{folder}")).unwrap()));
+    let mut guides: Vec<String> = entries
+        .into_iter()
+        .flat_map(|(folder, entries)| entries.map(move |entry| (folder, entry.unwrap().file_name())))
+        .map(|(folder, name)| format!("{folder}/{}", name.to_str().unwrap()))
         .filter(|path| Path::new(path).extension().is_some_and(|kind| kind == "md") && path != INSTALL_GUIDE)
         .collect();
     guides.sort();

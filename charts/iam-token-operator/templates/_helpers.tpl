@@ -60,6 +60,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- if .Values.serviceAccountTokens.enabled }}
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  {{- with .Values.serviceAccountTokens.names }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
+  verbs: [create]
+{{- end }}
 {{- end }}
 
 {{/* The ServiceAccount, as who is granted a role. */}}

@@ -28,7 +28,7 @@ fn plan(changes: &Value) -> Plan {
 #[test]
 fn the_smallest_spec_gets_every_default() {
     let plan = plan(&json!({}));
-    assert_eq!(plan.source, Source { name: "key".into(), key: "apikey".into() });
+    assert_eq!(plan.source, Source::ApiKey { name: "key".into(), key: "apikey".into() });
     assert_eq!(plan.endpoint.as_str(), DEFAULT);
     assert_eq!((plan.account_id, plan.renew_before, plan.suspend), (None, RenewBefore::Percent(20), false));
     let target = plan.target;
@@ -54,7 +54,10 @@ fn everything_given_is_taken() {
             "deletionPolicy": "Retain", "data": [{"key": "j", "format": "Json"}],
         },
     }));
-    assert_eq!((plan.source.key.as_str(), plan.endpoint.as_str()), ("k", PRIVATE));
+    assert_eq!(
+        (plan.source, plan.endpoint.as_str()),
+        (Source::ApiKey { name: "key".into(), key: "k".into() }, PRIVATE)
+    );
     assert_eq!((plan.account_id.as_deref(), plan.suspend), (Some("0123"), true));
     assert_eq!(plan.renew_before, RenewBefore::Span(Duration::from_mins(12)));
     let target = plan.target;
@@ -87,16 +90,36 @@ fn what_the_crd_should_have_refused_is_refused_here() {
 
 #[test]
 fn a_credential_that_is_not_supported_is_named() {
-    for (changes, expected) in [
-        (
-            json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": "sa"}, "trustedProfile": {"id": "p"}}),
-            "spec.serviceAccountRef",
-        ),
-        (json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}}), "spec.credentialRef"),
-        (json!({"trustedProfile": {"id": "p"}}), "spec.trustedProfile"),
+    let changes = json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}});
+    let expected = Problem::CredentialUnsupported { field: "spec.credentialRef" };
+    assert_eq!(new("hpcs", &spec(&changes)), Err(expected));
+}
+
+#[test]
+fn a_service_account_becomes_a_profile() {
+    let sa = |profile: Value| json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": "sa"}, "trustedProfile": profile});
+    let plan = plan(&sa(json!({"name": "n"})));
+    assert_eq!(plan.source, Source::ServiceAccount { name: "sa".into() });
+    assert_eq!(plan.profile, Some(Profile::Name("n".into())));
+    for (changes, field) in [
+        (sa(json!(null)), "spec.trustedProfile"),
+        (sa(json!({})), "spec.trustedProfile"),
+        (sa(json!({"id": "p", "crn": "c"})), "spec.trustedProfile"),
+        (json!({"trustedProfile": {"name": "n"}}), "spec.trustedProfile.name"),
     ] {
-        assert_eq!(new("hpcs", &spec(&changes)), Err(Problem::CredentialUnsupported { field: expected }), "{changes}");
+        let refused = new("hpcs", &spec(&changes));
+        assert!(matches!(refused, Err(Problem::InvalidField { field: named, .. }) if named == field), "{changes}");
     }
+    assert!(new("hpcs", &spec(&json!({"trustedProfile": {"name": "n"}, "accountId": "a"}))).is_ok());
+}
+
+#[test]
+fn another_credential_or_profile_is_another_ask() {
+    let id = |id: &str| json!({"trustedProfile": {"id": id}});
+    let sa = |name: &str| json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": name}, "trustedProfile": {"id": "a"}});
+    let specs = [json!({}), id("a"), id("b"), json!({"trustedProfile": {"crn": "a"}}), sa("key"), sa("other")];
+    let asks: std::collections::BTreeSet<_> = specs.iter().map(|changes| plan(changes).ask).collect();
+    assert_eq!(asks.len(), specs.len());
 }
 
 #[test]

@@ -49,6 +49,21 @@ fn all() -> Vec<(Problem, Reason, &'static [&'static str])> {
             &["the-secret", "the-key", "is empty"],
         ),
         (
+            Problem::ServiceAccountNotFound { name: name.clone() },
+            Reason::ServiceAccountNotFound,
+            &["the-secret", "does not exist", "Create"],
+        ),
+        (
+            Problem::TokenRequestRefused { name: name.clone(), code: Some(403) },
+            Reason::TokenRequestRefused,
+            &["the-secret", "(HTTP 403)", "serviceAccountTokens"],
+        ),
+        (
+            Problem::OwnServiceAccount { name: name.clone() },
+            Reason::TokenRequestRefused,
+            &["the-secret", "the operator's own", "spec.serviceAccountRef"],
+        ),
+        (
             Problem::TargetExists { name: name.clone(), controller: Some("Certificate/c".into()) },
             Reason::TargetExists,
             &["the-secret", "Certificate/c", "spec.target.name"],
@@ -112,7 +127,10 @@ fn what_passes_by_itself_is_tried_soon_and_says_so() {
 fn what_only_a_watched_change_can_mend_is_not_tried_again_before() {
     for (problem, ..) in all().into_iter().filter(|(problem, ..)| !matches!(problem, Problem::Api(_) | Problem::Iam(_)))
     {
-        assert_eq!(problem.retry(), Retry::OnChange, "{problem:?}");
+        let unwatched = [Reason::ServiceAccountNotFound, Reason::TokenRequestRefused].contains(&problem.reason());
+        let own = matches!(problem, Problem::OwnServiceAccount { .. });
+        let expected = if unwatched && !own { Retry::EverSlower } else { Retry::OnChange };
+        assert_eq!(problem.retry(), expected, "{problem:?}");
     }
     for (kind, code) in API {
         let expected = match kind {

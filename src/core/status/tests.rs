@@ -315,7 +315,10 @@ fn problems() -> Vec<Problem> {
     all.extend([
         Problem::Undecodable,
         Problem::InvalidField { field: "spec.renewBefore", hint: "a hint" },
-        Problem::CredentialUnsupported { field: "spec.trustedProfile" },
+        Problem::CredentialUnsupported { field: "spec.credentialRef" },
+        Problem::ServiceAccountNotFound { name: name() },
+        Problem::TokenRequestRefused { name: name(), code: Some(403) },
+        Problem::OwnServiceAccount { name: name() },
         Problem::EndpointNotAllowed { endpoint: format!("https://{}", "e".repeat(245)), allowed },
         Problem::SourceNotFound { name: name() },
         Problem::SourceKeyNotFound { name: name(), key: name() },

@@ -8,6 +8,7 @@ use crate::api::Identity;
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::Verdict;
 use crate::core::schedule::{Life, later};
+use crate::iam::Credential;
 use tokio::time::{advance, sleep};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -83,7 +84,7 @@ impl Iam {
 
 fn ask(endpoint: &str, key: &str, account: Option<&str>) -> Ask {
     let endpoint = Endpoint::parse(endpoint, false).unwrap();
-    Ask { endpoint, api_key: key.into(), account_id: account.map(str::to_owned) }
+    Ask { endpoint, credential: Credential::ApiKey(key.into()), profile: None, account_id: account.map(str::to_owned) }
 }
 
 fn usual() -> Ask {

@@ -114,7 +114,7 @@ values! {
 const OK: &str = "ok";
 
 /// The reasons that an exchange can fail for.
-const REASONS: [Reason; 9] = [
+const REASONS: [Reason; 10] = [
     Reason::IamUnreachable,
     Reason::IamUntrusted,
     Reason::IamUnavailable,
@@ -122,6 +122,7 @@ const REASONS: [Reason; 9] = [
     Reason::IamRedirected,
     Reason::IamAnswerUnusable,
     Reason::CredentialRejected,
+    Reason::ProfileNotEligible,
     Reason::RequestRejected,
     Reason::AccountMismatch,
 ];

@@ -276,7 +276,7 @@ impl Exchange for Line {
         async move {
             let asked_at = clock.now();
             gate().await;
-            let fate = iam.exchange(&who, ask.api_key.expose_secret());
+            let fate = iam.exchange(&who, ask.credential.secret().expose_secret());
             tokio::time::sleep(fate.after).await;
             gate().await;
             match fate.what {
@@ -290,7 +290,7 @@ impl Exchange for Line {
                 What::Answer { status, retry_after, body } => {
                     let answer =
                         Answer { status, retry_after: retry_after.as_deref(), transaction_id: None, body: &body };
-                    wire::read(&ask, &answer, asked_at, clock.now())
+                    wire::read(wire::Request::first(&ask), &answer, asked_at, clock.now())
                 }
             }
         }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
 use iam_token_operator::core::endpoint::Endpoint;
-use iam_token_operator::iam::Ask;
+use iam_token_operator::iam::{Ask, Credential};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -309,7 +309,7 @@ fn ask(cluster: &Cluster, method: Method, path: &str, body: &Value) -> u16 {
 /// Whether the operator draws next to no jitter from the key.
 fn draws_little(key: &str) -> bool {
     let endpoint = Endpoint::parse("https://iam.invalid", false).unwrap();
-    Ask { endpoint, api_key: key.into(), account_id: None }.jitter() < 256
+    Ask { endpoint, credential: Credential::ApiKey(key.into()), profile: None, account_id: None }.jitter() < 256
 }
 
 fn path(plural: &str, namespace: &str, name: Option<&str>) -> String {

@@ -63,6 +63,18 @@ fn of_subject(identity: &Identity) -> Map<String, Value> {
                 "authn": {"sub": id, "iam_id": iam_id, "sub_type": "ServiceId", "name": name},
             })
         }
+        Subject::Profile { name } => {
+            let id = iam_id.trim_start_matches("iam-");
+            json!({
+                "iam_id": iam_id,
+                "id": iam_id,
+                "realmid": "iam",
+                "identifier": id,
+                "name": name,
+                "sub": id,
+                "sub_type": "Profile",
+            })
+        }
         // A user's token has no `sub_type`.
         Subject::User { given_name, family_name, email, .. } => {
             let name = format!("{given_name} {family_name}");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Account, ApiKey, DEFAULT_ACCOUNT, FakeIam, Fault, Identity, KeyState, RateLimit, Standing, Times, fake_api_key,
-    key_id,
+    Account, ApiKey, DEFAULT_ACCOUNT, FakeIam, Fault, Identity, KeyState, Profile, RateLimit, Standing, Times,
+    fake_api_key, key_id,
 };
 
 /// Who it knows.
@@ -40,6 +40,19 @@ impl FakeIam {
         self.add_key(&key, ApiKey::new(name, identity.iam_id.clone()));
         self.add_identity(identity);
         key
+    }
+
+    /// Adds or replaces a trusted profile.
+    pub fn add_profile(&self, profile: Profile) {
+        self.change(|world| {
+            world.tables.profiles.retain(|other| other.id != profile.id);
+            world.tables.profiles.push(profile);
+        });
+    }
+
+    /// ServiceAccounts are those of the cluster with these public keys, which it publishes at `/openid/v1/jwks`.
+    pub fn trust_cluster(&self, jwks: serde_json::Value) {
+        self.change(|world| world.tables.cluster = Some(jwks));
     }
 
     /// The identity of a key.

@@ -24,6 +24,7 @@ mod fault;
 mod form;
 mod knobs;
 mod problem;
+mod profiles;
 mod record;
 mod request;
 mod routes;
@@ -42,6 +43,7 @@ use std::time::SystemTime;
 
 pub(crate) use answer::{allowing, json as json_answer, text as text_answer};
 pub use fault::{Fault, RetryAfter, Times};
+pub use profiles::Profile;
 pub use record::{Call, RateLimit};
 pub use signing::{SigningKey, TokenError, claims_unverified};
 pub use tables::{Account, ApiKey, DEFAULT_ACCOUNT, Identity, KeyState, Standing, Subject, fake_api_key, key_id};

@@ -6,8 +6,10 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::problem::Problem;
+use super::profiles::Profile;
 use super::signing::{hex, sha256};
 
 /// The account that every fake has from the start (32 hexadecimal digits, as IBM Cloud's are).
@@ -50,6 +52,11 @@ pub enum Subject {
         email: String,
         /// Number in classic infrastructure, given as `ims_user_id` in the answer where there is one.
         ims_user_id: Option<u64>,
+    },
+    /// A trusted profile that somebody has become.
+    Profile {
+        /// Its name.
+        name: String,
     },
 }
 
@@ -167,6 +174,9 @@ pub(crate) struct Tables {
     pub(crate) accounts: HashMap<String, Account>,
     pub(crate) identities: HashMap<String, Identity>,
     pub(crate) keys: HashMap<String, ApiKey>,
+    pub(crate) profiles: Vec<Profile>,
+    /// The public keys of the cluster whose ServiceAccounts are known, as it publishes them.
+    pub(crate) cluster: Option<Value>,
 }
 
 /// What a good credential entitles to.
@@ -184,6 +194,8 @@ impl Tables {
             accounts: HashMap::from([(account.id.clone(), account)]),
             identities: HashMap::new(),
             keys: HashMap::new(),
+            profiles: vec![],
+            cluster: None,
         }
     }
 

@@ -14,6 +14,7 @@ use super::claims::{self, Making};
 use super::fault::{Fault, RetryAfter};
 use super::form::Form;
 use super::problem::Problem;
+use super::profiles::{self, Comer};
 use super::record::Ticket;
 use super::request;
 use super::server::{Answer, Body, Connection};
@@ -95,8 +96,8 @@ impl<'a> Exchange<'a> {
         self.note(|call| call.grant = Some(grant.into()));
         match grant {
             GRANT_API_KEY => self.exchange_api_key(&form, connection).await,
-            // The grants of trusted profiles have their place here.
-            GRANT_CR_TOKEN | GRANT_ASSUME => Err(Problem::invalid("grant_type", grant, GRANT_API_KEY)),
+            GRANT_CR_TOKEN => self.exchange_for_profile(&form, grant, "cr_token", connection).await,
+            GRANT_ASSUME => self.exchange_for_profile(&form, grant, "access_token", connection).await,
             other => Err(Problem::invalid("grant_type", other, GRANT_API_KEY)),
         }
     }
@@ -105,23 +106,70 @@ impl<'a> Exchange<'a> {
         let key = form.get("apikey").ok_or_else(|| Problem::missing("apikey"))?;
         let id = key_id(key);
         self.enter_key(&id);
+        let changes = match self.meet_faults(&id, key, connection).await? {
+            Ok(changes) => changes,
+            Err(answer) => return Ok(answer),
+        };
+        let entitled = self.state.lock().tables.entitled(key, self.tenant.as_deref())?;
+        Ok(Ok(self.issue(entitled, GRANT_API_KEY, changes)))
+    }
+
+    /// `field` is that of the token that comes; faults are those of all keys, or of the token's own name.
+    async fn exchange_for_profile(
+        &mut self,
+        form: &Form,
+        grant: &str,
+        field: &str,
+        connection: &Connection,
+    ) -> Result<Answer, Problem> {
+        let token = form.get(field).ok_or_else(|| Problem::missing(field))?;
+        let comer = self.comer(grant, token)?;
+        let id = match &comer {
+            Comer::ServiceAccount(who) | Comer::Identity(who) => key_id(who),
+        };
+        self.enter_key(&id);
+        let changes = match self.meet_faults(&id, token, connection).await? {
+            Ok(changes) => changes,
+            Err(answer) => return Ok(answer),
+        };
+        let entitled = self.state.lock().tables.becomes(form, &comer, self.tenant.as_deref())?;
+        Ok(Ok(self.issue(entitled, grant, changes)))
+    }
+
+    fn comer(&self, grant: &str, token: &str) -> Result<Comer, Problem> {
+        let now = self.state.timestamp().as_second();
+        if grant == GRANT_CR_TOKEN {
+            let jwks = self.state.lock().tables.cluster.clone();
+            return profiles::service_account(token, jwks.as_ref(), now).map(Comer::ServiceAccount);
+        }
+        let claims = self.state.signing_key().verify(token, self.state.issuer(), now);
+        let claims = claims.map_err(|_| Problem::documented("BXNIM0405E"))?;
+        Ok(Comer::Identity(claims["iam_id"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    /// The latency, the limit and the faults; what is left of these changes a good answer, or is an answer already.
+    async fn meet_faults(
+        &self,
+        id: &str,
+        secret: &str,
+        connection: &Connection,
+    ) -> Result<Result<Changes, Answer>, Problem> {
         let latency = self.state.lock().latency;
         pause(latency).await;
-        if let Some(response) = self.over_the_limit(&id) {
-            return Ok(Ok(response));
+        if let Some(response) = self.over_the_limit(id) {
+            return Ok(Err(Ok(response)));
         }
         let mut changes = Changes::default();
-        let fault = self.state.lock().faults.next(&id);
+        let fault = self.state.lock().faults.next(id);
         if let Some(fault) = without_delay(fault).await
             && let Some(fault) = changes.absorb(fault)
         {
             return match fault {
-                Fault::Error { code, status } => Err(scripted(code, status, key)),
-                other => Ok(answer::of_fault(other, connection, self.state.now()).await),
+                Fault::Error { code, status } => Err(scripted(code, status, secret)),
+                other => Ok(Err(answer::of_fault(other, connection, self.state.now()).await)),
             };
         }
-        let entitled = self.state.lock().tables.entitled(key, self.tenant.as_deref())?;
-        Ok(Ok(self.issue(entitled, GRANT_API_KEY, changes)))
+        Ok(Ok(changes))
     }
 
     fn over_the_limit(&self, key_id: &str) -> Option<Response<Body>> {

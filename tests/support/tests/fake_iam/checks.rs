@@ -33,8 +33,8 @@ fn requests_are_checked_strictly() {
         ("POST", FORM, &format!("{good}&x=%zz"), 400, "BXNIM0106E"),
         ("POST", FORM, &good.replace("cloud_iam", "uaa"), 400, "BXNIM0106E"),
         ("POST", FORM, &unknown, 400, "BXNIM0106E"),
-        ("POST", FORM, &good.replace("apikey&", "cr-token&"), 400, "BXNIM0106E"),
-        ("POST", FORM, &good.replace("apikey&", "assume&"), 400, "BXNIM0106E"),
+        ("POST", FORM, &good.replace("apikey&", "cr-token&"), 400, "BXNIM0109E"),
+        ("POST", FORM, &good.replace("apikey&", "assume&"), 400, "BXNIM0109E"),
         ("POST", FORM, &spaced, 400, "BXNIM0415E"),
         ("POST", FORM, &"a".repeat(70_000), 413, "BXNIM0060E"),
     ];

@@ -1,0 +1,69 @@
+//! A cluster whose ServiceAccounts IAM knows, and the rights and profiles that tests need.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{Value, json};
+use testkit::fake_iam::{DEFAULT_ACCOUNT, Profile, claims_unverified};
+
+use crate::harness::{OPERATOR_NAMESPACE, World};
+
+pub const PROFILE: &str = "Profile-fa4e0000-0000-0000-0000-000000000001";
+
+/// With IAM trusting the cluster, and the operator allowed to ask for tokens of ServiceAccounts.
+pub async fn world() -> World {
+    let world = World::start().await;
+    let jwks = world.client.request_text(http::Request::get("/openid/v1/jwks").body(vec![]).unwrap()).await.unwrap();
+    world.iam.trust_cluster(serde_json::from_str(&jwks).unwrap());
+    allow_tokens(&world).await;
+    world
+}
+
+/// What the chart's `serviceAccountTokens` grants, in the world's namespace.
+pub async fn allow_tokens(world: &World) {
+    let role: Role = serde_json::from_value(json!({
+        "metadata": {"name": "tokens"},
+        "rules": [{"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}],
+    }))
+    .unwrap();
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "tokens"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tokens"},
+        "subjects": [{"kind": "ServiceAccount", "name": "iam-token-operator", "namespace": OPERATOR_NAMESPACE}],
+    }))
+    .unwrap();
+    let params = PostParams::default();
+    Api::namespaced(world.client.clone(), &world.namespace).create(&params, &role).await.unwrap();
+    Api::namespaced(world.client.clone(), &world.namespace).create(&params, &binding).await.unwrap();
+}
+
+pub async fn forbid_tokens(world: &World) {
+    let (client, params) = (&world.client, DeleteParams::default());
+    Api::<RoleBinding>::namespaced(client.clone(), &world.namespace).delete("tokens", &params).await.unwrap();
+    Api::<Role>::namespaced(client.clone(), &world.namespace).delete("tokens", &params).await.unwrap();
+}
+
+pub async fn put_service_account(world: &World, name: &str) {
+    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    let api = Api::namespaced(world.client.clone(), &world.namespace);
+    api.create(&PostParams::default(), &account).await.unwrap();
+}
+
+/// A profile that admits these ServiceAccounts of the world's namespace, and the identities of these keys.
+pub fn put_profile(world: &World, service_accounts: &[&str], keys: &[&str]) {
+    let mut profile = Profile::new(PROFILE, "payments", DEFAULT_ACCOUNT);
+    let names = service_accounts.iter();
+    profile.service_accounts = names.map(|name| format!("{}/{name}", world.namespace)).collect();
+    profile.identities = keys.iter().map(|key| world.iam.identity_of(key).unwrap().iam_id).collect();
+    world.iam.add_profile(profile);
+}
+
+pub fn of_service_account(name: &str) -> Value {
+    json!({"serviceAccountRef": {"name": name}, "trustedProfile": {"id": PROFILE}})
+}
+
+/// The claims of the token in a target's data.
+pub fn claims(data: &Value) -> Value {
+    claims_unverified(data["token"].as_str().unwrap()).unwrap()
+}
