@@ -7,6 +7,7 @@ use super::*;
 use crate::api::Identity;
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::Verdict;
+use crate::core::plan::Profile;
 use crate::core::schedule::{Life, later};
 use crate::iam::Credential;
 use tokio::time::{advance, sleep};
@@ -85,6 +86,11 @@ impl Iam {
 fn ask(endpoint: &str, key: &str, account: Option<&str>) -> Ask {
     let endpoint = Endpoint::parse(endpoint, false).unwrap();
     Ask { endpoint, credential: Credential::ApiKey(key.into()), profile: None, account_id: account.map(str::to_owned) }
+}
+
+fn of_service_account(name: &str, token: &str) -> Ask {
+    let who = Key { namespace: String::new(), name: name.into() };
+    Ask { credential: Credential::ServiceAccount { who, token: token.into() }, ..usual() }
 }
 
 fn usual() -> Ask {
@@ -289,7 +295,7 @@ async fn an_exchange_that_nobody_waits_for_ends_and_its_result_is_at_hand() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_shared_between_keys_endpoints_and_accounts() {
+async fn nothing_is_shared_between_credentials_profiles_endpoints_and_accounts() {
     let all = [
         usual(),
         ask("https://iam.cloud.ibm.com", "FAKE-other", None),
@@ -297,6 +303,10 @@ async fn nothing_is_shared_between_keys_endpoints_and_accounts() {
         ask("https://iam.cloud.ibm.com", "FAKE-key", Some("0123")),
         ask("https://iam.cloud.ibm.com", "FAKE-key", Some("4567")),
         ask("https://iam.cloud.ibm.com", "FAKE", Some("-key")),
+        Ask { profile: Some(Profile::Id("p".into())), ..usual() },
+        Ask { profile: Some(Profile::Name("p".into())), ..usual() },
+        of_service_account("FAKE-key", "FAKE-jwt"),
+        of_service_account("other", "FAKE-jwt"),
     ];
     let (sharing, iam) = begin(SECOND, [Next::Fails(Kind::Rejected(Verdict::Disabled))]);
     let outcomes = futures::future::join_all(all.iter().map(|ask| sharing.ask(ask.clone(), WANT, None))).await;
@@ -306,6 +316,8 @@ async fn nothing_is_shared_between_keys_endpoints_and_accounts() {
     ids.sort_by_key(|id| id.0);
     ids.dedup();
     assert_eq!(ids.len(), all.len());
+    let [first, second] = ["FAKE-jwt-1", "FAKE-jwt-2"].map(|token| of_service_account("sa", token));
+    assert_eq!((first.id(), first.jitter()), (second.id(), second.jitter()), "one ServiceAccount, two of its tokens");
     assert_eq!(usual().id(), ask("https://IAM.cloud.ibm.com/identity/token", "FAKE-key", None).id(), "however written");
 }
 
