@@ -4,14 +4,13 @@ mod iam_token;
 mod listed;
 mod reason;
 mod status;
+mod target;
 
-pub use iam_token::{
-    ApiKeySecretRef, CredentialRef, DataEntry, DeletionPolicy, Format, IamToken, IamTokenSpec, ServiceAccountRef,
-    Target, TrustedProfile,
-};
+pub use iam_token::{ApiKeySecretRef, CredentialRef, IamToken, IamTokenSpec, ServiceAccountRef, TrustedProfile};
 pub use listed::Listed;
 pub use reason::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, Reason};
 pub use status::{IamTokenStatus, Identity, TargetStatus};
+pub use target::{DataEntry, DeletionPolicy, Format, Target};
 
 /// Annotation on an `IamToken`: any new value asks for a refresh now.
 pub const REFRESH_REQUESTED: &str = "iamtoken.dev/refresh-requested";

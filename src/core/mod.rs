@@ -22,6 +22,7 @@ pub mod record;
 pub mod render;
 pub mod schedule;
 pub mod status;
+pub mod target;
 pub mod view;
 pub mod watchdog;
 

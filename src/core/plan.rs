@@ -1,7 +1,5 @@
 //! A spec with its defaults filled in and its fields checked once more: an older CRD may have let them through.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::digest;
@@ -9,7 +7,8 @@ use super::endpoint::{Endpoint, Endpoints};
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
 use super::schedule::RenewBefore;
-use crate::api::{DeletionPolicy, Format, IamTokenSpec, MANAGED, RECORD, TrustedProfile};
+use super::target::Target;
+use crate::api::{IamTokenSpec, MANAGED, RECORD, TrustedProfile};
 
 /// What is to be done for one `IamToken`, with nothing left open.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,29 +61,7 @@ pub enum Profile {
     Crn(String),
 }
 
-/// The Secret in the `IamToken`'s namespace that the token goes to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Target {
-    /// The Secret's name.
-    pub name: String,
-    /// The Secret's type.
-    pub type_: String,
-    /// Labels beside the operator's own.
-    pub labels: BTreeMap<String, String>,
-    /// Annotations beside the operator's own.
-    pub annotations: BTreeMap<String, String>,
-    /// Take over a Secret that nobody controls.
-    pub adopt: bool,
-    /// Leave the Secret when it is no longer wanted.
-    pub retain: bool,
-    /// The keys of its data.
-    pub data: Vec<(String, Format)>,
-}
-
 const DEFAULT_KEY: &str = "apikey";
-const DEFAULT_TYPE: &str = "Opaque";
-const DEFAULT_DATA: [(&str, Format); 3] =
-    [("token", Format::AccessToken), ("authorization", Format::Bearer), ("expiration", Format::Expiration)];
 
 // === impl Plan ===
 
@@ -109,7 +86,7 @@ impl Plan {
                 hint: "must be a share of the lifetime from 1% to 50%, or a duration such as 12m",
             })?,
         };
-        let target = target(name, spec)?;
+        let target = Target::new(name, spec)?;
         if source.secret() == Some(&target.name) {
             return Err(Problem::InvalidField {
                 field: "spec.target.name",
@@ -182,13 +159,6 @@ impl Profile {
     }
 }
 
-/// The target's name, whatever else is wrong with the spec of the `IamToken` called `name`.
-#[must_use]
-pub fn target_name(name: &str, spec: &IamTokenSpec) -> String {
-    let given = spec.target.as_ref().and_then(|target| target.name.as_deref());
-    given.unwrap_or(name).to_owned()
-}
-
 /// The digest of all that decides which token is wanted. That of a plain API key is what it was before there were others.
 fn ask(source: &Source, profile: Option<&Profile>, endpoint: &Endpoint, account_id: Option<&str>) -> String {
     let profile = profile.map(|profile| (profile.field(), profile.value()));
@@ -233,30 +203,6 @@ fn profile(given: &TrustedProfile) -> Result<Profile, Problem> {
             hint: "must have exactly one of id, name and crn",
         }),
     }
-}
-
-fn target(name: &str, spec: &IamTokenSpec) -> Result<Target, Problem> {
-    let given = spec.target.clone().unwrap_or_default();
-    let data = match given.data {
-        None => DEFAULT_DATA.iter().map(|(key, format)| ((*key).to_owned(), *format)).collect(),
-        Some(entries) => entries.into_iter().map(|entry| (entry.key, entry.format)).collect::<Vec<_>>(),
-    };
-    let distinct: std::collections::BTreeSet<&String> = data.iter().map(|(key, _)| key).collect();
-    if data.is_empty() || distinct.len() != data.len() {
-        return Err(Problem::InvalidField {
-            field: "spec.target.data",
-            hint: "must have at least one key, and each key once",
-        });
-    }
-    Ok(Target {
-        name: target_name(name, spec),
-        type_: given.type_.unwrap_or_else(|| DEFAULT_TYPE.to_owned()),
-        labels: given.labels.unwrap_or_default(),
-        annotations: given.annotations.unwrap_or_default(),
-        adopt: given.adopt.unwrap_or(false),
-        retain: given.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain,
-        data,
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -9,12 +11,14 @@ use kube::api::ObjectMeta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::digest;
 use super::plan::Plan;
 use super::record::{Owner, Record};
 use super::schedule::Life;
-use crate::api::{Format, MANAGED, RECORD};
+use super::target::Content;
+use crate::api::{MANAGED, RECORD};
 
 /// What must be true of the Secret in the cluster at the moment of the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +38,15 @@ pub enum Expect {
 /// only create.
 const NEVER: &str = "1";
 
+/// Who pulls images with an access token (IBM Cloud Container Registry documentation, "Accessing Container Registry").
+const PULL_USER: &str = "iambearer";
+
 /// The whole of what the operator applies. Never to be logged: it holds the token.
 #[must_use]
 pub fn secret(plan: &Plan, record: &Record, token: &SecretString, expect: &Expect) -> Secret {
     let owner = &record.owner;
     let target = &plan.target;
-    let data = target.data.iter().map(|(key, format)| (key.clone(), ByteString(value(*format, token, record.life()))));
+    let data = target.data.iter().map(|(key, content)| (key.clone(), ByteString(value(content, token, record.life()))));
     let mut labels = target.labels.clone();
     labels.insert(MANAGED.into(), "true".into());
     let mut annotations = target.annotations.clone();
@@ -72,16 +79,26 @@ pub fn recover(uid: &str, record: &Record, data: &BTreeMap<String, SecretString>
     candidates.into_iter().find(|token| digest::of_secret(uid, token.expose_secret()) == record.token)
 }
 
-/// The token in a value of any [`Format`] that has one.
+/// The token in a value of any [`Content`] that has one.
 fn token_in(value: &str) -> Option<SecretString> {
     #[derive(Deserialize)]
-    struct Json {
-        access_token: SecretString,
+    #[serde(untagged)]
+    enum Json {
+        Answer { access_token: SecretString },
+        DockerConfig { auths: BTreeMap<String, Login> },
+    }
+    #[derive(Deserialize)]
+    struct Login {
+        password: SecretString,
     }
     if value.starts_with('{') {
-        let json: Json = serde_json::from_str(value).ok()?;
-        return Some(json.access_token);
+        return match serde_json::from_str(value).ok()? {
+            Json::Answer { access_token } => Some(access_token),
+            Json::DockerConfig { auths } => auths.into_values().next().map(|login| login.password),
+        };
     }
+    let header = value.strip_prefix("Authorization: ").and_then(|line| line.strip_suffix('\n'));
+    let value = header.unwrap_or(value);
     Some(SecretString::from(value.strip_prefix("Bearer ").unwrap_or(value)))
 }
 
@@ -96,14 +113,17 @@ fn owner_reference(owner: &Owner) -> OwnerReference {
     }
 }
 
-fn value(format: Format, token: &SecretString, life: Life) -> Vec<u8> {
+fn value(content: &Content, token: &SecretString, life: Life) -> Vec<u8> {
     let token = token.expose_secret();
     let expiration = life.expires_at().as_second();
-    match format {
-        Format::AccessToken => token.as_bytes().to_vec(),
-        Format::Bearer => format!("Bearer {token}").into_bytes(),
-        Format::Expiration => expiration.to_string().into_bytes(),
-        Format::Json => json!({
+    match content {
+        Content::AccessToken => token.as_bytes().to_vec(),
+        Content::Bearer => format!("Bearer {token}").into_bytes(),
+        Content::AuthorizationHeader => format!("Authorization: Bearer {token}\n").into_bytes(),
+        Content::Expiration => expiration.to_string().into_bytes(),
+        Content::ExpiresAt => life.expires_at().to_string().into_bytes(),
+        Content::DockerConfigJson(registries) => docker_config(registries, token).into_bytes(),
+        Content::Json => json!({
             "access_token": token,
             "token_type": "Bearer",
             "expires_in": life.lasts.as_secs(),
@@ -112,6 +132,14 @@ fn value(format: Format, token: &SecretString, life: Life) -> Vec<u8> {
         .to_string()
         .into_bytes(),
     }
+}
+
+/// `~/.docker/config.json` with a login for each registry.
+fn docker_config(registries: &[String], token: &str) -> String {
+    let auth = Zeroizing::new(format!("{PULL_USER}:{token}"));
+    let login = json!({"username": PULL_USER, "password": token, "auth": STANDARD.encode(&*auth)});
+    let auths: BTreeMap<_, _> = registries.iter().map(|registry| (registry, &login)).collect();
+    json!({"auths": auths}).to_string()
 }
 
 #[cfg(test)]

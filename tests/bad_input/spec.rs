@@ -40,6 +40,15 @@ fn refused() -> Vec<(Value, &'static str)> {
         (with("accountId", json!("two words")), "spec.accountId"),
         (target(json!({"name": "Not_A_Name"})), "spec.target.name"),
         (target(json!({"data": []})), "spec.target.data"),
+        (target(json!({"data": [{"key": "a", "format": "DockerConfigJson"}]})), "needs registries"),
+        (
+            target(json!({"data": [{"key": "a", "format": "Json", "registries": ["us.icr.io"]}]})),
+            "no other format has them",
+        ),
+        (
+            target(json!({"data": [{"key": "a", "format": "DockerConfigJson", "registries": ["https://us.icr.io"]}]})),
+            "spec.target.data[0].registries[0]",
+        ),
         (target(json!({"data": [{"key": "a", "format": "Token"}]})), "spec.target.data[0].format"),
         (
             target(json!({"data": [{"key": "a", "format": "Json"}, {"key": "a", "format": "Bearer"}]})),
@@ -204,4 +213,19 @@ fn run_to_the_end(kubeconfig: &Path, arguments: &[&str]) -> Output {
     }
     let _ = child.kill();
     child.wait_with_output().unwrap()
+}
+
+#[tokio::test]
+async fn a_type_that_pulls_no_images_is_named_and_costs_no_token() {
+    let world = World::start().await;
+    world.put_pair("hpcs").await;
+    let data = world.ready("hpcs").await;
+    let pull = json!({"key": ".dockerconfigjson", "format": "DockerConfigJson", "registries": ["us.icr.io"]});
+    world.change_spec("hpcs", &json!({"target": {"type": "Opaque", "data": [pull]}})).await;
+    let words = ["spec.target.type", "kubernetes.io/dockerconfigjson", "leave it out"];
+    stalled_but_ready(&world, "hpcs", "InvalidSpec", &words, ("hpcs", &data)).await;
+    calm(&world).await;
+    world.change_spec("hpcs", &json!({"target": null})).await;
+    ready_at_once(&world, "hpcs").await;
+    assert_eq!(world.iam.calls().len(), 1);
 }

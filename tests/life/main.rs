@@ -7,6 +7,7 @@ mod harness;
 
 mod change;
 mod cost;
+mod formats;
 mod guard;
 mod leak;
 mod life;

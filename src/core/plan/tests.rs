@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::endpoint::Endpoint;
+use crate::core::target::{Content, target_name};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -34,10 +35,10 @@ fn the_smallest_spec_gets_every_default() {
     let target = plan.target;
     assert_eq!((target.name.as_str(), target.type_.as_str()), ("hpcs", "Opaque"));
     assert!(target.labels.is_empty() && target.annotations.is_empty() && !target.adopt && !target.retain);
-    let data = target.data.iter().map(|(key, format)| (key.as_str(), *format)).collect::<Vec<_>>();
+    let data = target.data.iter().map(|(key, format)| (key.as_str(), format.clone())).collect::<Vec<_>>();
     assert_eq!(
         data,
-        [("token", Format::AccessToken), ("authorization", Format::Bearer), ("expiration", Format::Expiration)]
+        [("token", Content::AccessToken), ("authorization", Content::Bearer), ("expiration", Content::Expiration)]
     );
 }
 
@@ -63,7 +64,7 @@ fn everything_given_is_taken() {
     let target = plan.target;
     assert_eq!((target.name.as_str(), target.type_.as_str(), target.adopt, target.retain), ("t", "x/y", true, true));
     assert_eq!((target.labels["l"].as_str(), target.annotations["a"].as_str()), ("1", "2"));
-    assert_eq!(target.data, [("j".to_owned(), Format::Json)]);
+    assert_eq!(target.data, [("j".to_owned(), Content::Json)]);
 }
 
 #[test]

@@ -59,9 +59,13 @@ fn by_default_there_are_three_keys() {
 
 #[test]
 fn each_format_is_written_byte_for_byte() {
-    for (format, expected) in
-        [("AccessToken", TOKEN.to_owned()), ("Bearer", format!("Bearer {TOKEN}")), ("Expiration", "1800001200".into())]
-    {
+    for (format, expected) in [
+        ("AccessToken", TOKEN.to_owned()),
+        ("Bearer", format!("Bearer {TOKEN}")),
+        ("AuthorizationHeader", format!("Authorization: Bearer {TOKEN}\n")),
+        ("Expiration", "1800001200".into()),
+        ("ExpiresAt", "2027-01-15T08:20:00Z".into()),
+    ] {
         let secret = rendered(&json!({"data": [{"key": "k", "format": format}]}), &exactly());
         assert_eq!(data(&secret), [("k", expected.as_str())], "{format}");
     }
@@ -75,6 +79,16 @@ fn json_is_what_iam_answers_without_the_refresh_token() {
         json!({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 1200, "expiration": 1_800_001_200});
     assert_eq!(serde_json::from_str::<Value>(text).unwrap(), expected);
     assert!(text.starts_with('{') && text.ends_with('}') && !text.contains([' ', '\n']), "{text}");
+}
+
+#[test]
+fn a_docker_config_logs_in_to_each_registry() {
+    let entry = json!({"key": "config.json", "format": "DockerConfigJson", "registries": ["us.icr.io", "r:5000"]});
+    let secret = rendered(&json!({"data": [entry]}), &exactly());
+    // echo -n iambearer:FAKE.access.token-0 | base64
+    let login = json!({"username": "iambearer", "password": TOKEN, "auth": "aWFtYmVhcmVyOkZBS0UuYWNjZXNzLnRva2VuLTA="});
+    let expected = json!({"auths": {"us.icr.io": login, "r:5000": login}});
+    assert_eq!(serde_json::from_str::<Value>(data(&secret)[0].1).unwrap(), expected);
 }
 
 #[test]
@@ -136,6 +150,8 @@ fn the_token_is_recovered_from_any_format_that_has_it() {
         json!({"data": [{"key": "a", "format": "Bearer"}]}),
         json!({"data": [{"key": "a", "format": "Json"}]}),
         json!({"data": [{"key": "a", "format": "Expiration"}, {"key": "b", "format": "Json"}]}),
+        json!({"data": [{"key": "a", "format": "AuthorizationHeader"}]}),
+        json!({"data": [{"key": "a", "format": "DockerConfigJson", "registries": ["us.icr.io"]}]}),
     ] {
         let secret = rendered(&target, &exactly());
         assert_eq!(recovered(&data(&secret)).as_deref(), Some(TOKEN), "{target}");
