@@ -30,8 +30,8 @@ enum Command {
     Crd,
     /// Exchange an API key for an access token and print it as `ibmcloud iam oauth-tokens` does
     ///
-    /// The key is read from --apikey-file, or from the environment variable IBMCLOUD_API_KEY (the key, or @FILE), never
-    /// from an argument, which other users of the machine could see.
+    /// The key is read from --apikey-file or --apikey @FILE, or from the environment variable IBMCLOUD_API_KEY (the key,
+    /// or @FILE), never from an argument, which other users of the machine could see.
     Token(token::Token),
 }
 

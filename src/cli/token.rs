@@ -11,7 +11,9 @@ use super::{Error, print};
 use crate::clock::SystemClock;
 use crate::core::credential::{self, LARGEST_VALUE};
 use crate::core::endpoint::Endpoint;
-use crate::core::failure::{Failure, Kind};
+use crate::core::failure::{Failure, Kind, Verdict};
+use crate::core::plan::Profile;
+use crate::core::view::Key;
 use crate::iam::client::IamClient;
 use crate::iam::{Ask, Credential, Exchange as _};
 
@@ -23,6 +25,20 @@ pub(super) struct Token {
     /// ibm-credentials.env); - reads standard input
     #[arg(long, value_name = "FILE")]
     apikey_file: Option<PathBuf>,
+
+    /// The same as --apikey-file FILE, as `ibmcloud login` has it
+    #[arg(long, value_name = "@FILE", conflicts_with = "apikey_file")]
+    apikey: Option<SecretString>,
+
+    /// In place of an API key: the file with a token of this pod's ServiceAccount for the audience iam, as a projected
+    /// volume gives it; needs --trusted-profile
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["apikey_file", "apikey"], requires = "trusted_profile")]
+    cr_token_file: Option<PathBuf>,
+
+    /// The trusted profile that the credential becomes: its id (Profile-…), CRN or name; a name with an API key needs
+    /// --account-id
+    #[arg(long, value_name = "PROFILE")]
+    trusted_profile: Option<String>,
 
     /// The IAM endpoint
     #[arg(long, env = "IBMCLOUD_IAM_API_ENDPOINT", default_value = "https://iam.cloud.ibm.com", value_name = "URL")]
@@ -62,11 +78,13 @@ impl Token {
         }
         let endpoint = Endpoint::parse(&self.endpoint, self.allow_insecure_http)
             .map_err(|error| format!("--endpoint {}: it {error}", self.endpoint))?;
-        let (origin, value) = self.value()?;
-        let api_key = credential::parse(&value)
-            .map_err(|problem| format!("{origin} {problem}. Put an IBM Cloud API key there."))?;
+        let credential = self.credential()?;
+        let profile = self.trusted_profile.as_deref().filter(|text| !text.is_empty()).map(profile);
+        if let (Credential::ApiKey(_), Some(Profile::Name(_)), None) = (&credential, &profile, &self.account_id) {
+            return Err(Error::Usage("--trusted-profile by name needs --account-id: give that, or the id".into()));
+        }
         let client = IamClient::new(Arc::new(SystemClock), self.allow_insecure_http)?;
-        let ask = Ask { endpoint, credential: Credential::ApiKey(api_key), profile: None, account_id: self.account_id };
+        let ask = Ask { endpoint, credential, profile, account_id: self.account_id };
         let grant = client.exchange(ask).await.map_err(|failure| told(&failure))?;
         let token = grant.token.expose_secret();
         print(&Zeroizing::new(match self.output {
@@ -77,10 +95,36 @@ impl Token {
         }))
     }
 
+    fn credential(&self) -> Result<Credential, Error> {
+        if let Some(file) = &self.cr_token_file {
+            let (origin, value) = read(file)?;
+            let text = std::str::from_utf8(&value).unwrap_or_default().trim();
+            if value.len() > LARGEST_VALUE || text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(
+                    format!("{origin} is no token of a ServiceAccount. Name the file of a projected one.").into()
+                );
+            }
+            let who = Key { namespace: String::new(), name: String::new() };
+            return Ok(Credential::ServiceAccount { who, token: text.into() });
+        }
+        let (origin, value) = self.value()?;
+        let key = credential::parse(&value);
+        let key = key.map_err(|problem| format!("{origin} {problem}. Put an IBM Cloud API key there."))?;
+        Ok(Credential::ApiKey(key))
+    }
+
     /// Where the key comes from, in words, and what is there.
     fn value(&self) -> Result<(String, Zeroizing<Vec<u8>>), Error> {
         if let Some(file) = &self.apikey_file {
             return read(file);
+        }
+        if let Some(given) = &self.apikey {
+            let file = given.expose_secret().strip_prefix('@').ok_or_else(|| {
+                Error::Usage(
+                    "--apikey takes @FILE: others can see a key that is an argument, put it into a file".into(),
+                )
+            })?;
+            return read(Path::new(file));
         }
         let given = std::env::var(VARIABLE).map(Zeroizing::new).map_err(|_| {
             format!("no API key: give its file with --apikey-file (- for standard input), or set {VARIABLE}")
@@ -92,6 +136,15 @@ impl Token {
     }
 }
 
+/// By what it is named is told from its form.
+fn profile(text: &str) -> Profile {
+    match text {
+        id if id.starts_with("Profile-") => Profile::Id(id.into()),
+        crn if crn.starts_with("crn:") => Profile::Crn(crn.into()),
+        name => Profile::Name(name.into()),
+    }
+}
+
 /// What went wrong and what to do, for somebody at a terminal.
 fn told(failure: &Failure) -> String {
     let action = match failure.kind {
@@ -99,6 +152,12 @@ fn told(failure: &Failure) -> String {
         Kind::Untrusted => "Name the CA that signed it in SSL_CERT_FILE, or find out who answers in IAM's place",
         Kind::Unavailable(_) | Kind::Throttled(_) | Kind::Paced(_) | Kind::Unusable(_) => "Try again later",
         Kind::Redirected | Kind::RequestRejected => "Check --endpoint",
+        Kind::Rejected(Verdict::ProfileNotEligible | Verdict::Profile) => {
+            "Check --trusted-profile, and that the profile trusts this identity or ServiceAccount"
+        }
+        Kind::Rejected(Verdict::ServiceAccount) => {
+            "Use a fresh token of an IKS or ROKS cluster, for the audience iam and at most an hour"
+        }
         Kind::Rejected(_) => "Use a valid key (ibmcloud iam service-api-key-create)",
         Kind::OtherAccount => "Use a key of that account, or correct --account-id",
     };

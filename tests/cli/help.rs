@@ -2,8 +2,16 @@
 
 use crate::command::call;
 
-const TOKEN_FLAGS: &[&str] =
-    &["--apikey-file <FILE>", "--endpoint <URL>", "--account-id <ID>", "--output <FORMAT>", "--allow-insecure-http"];
+const TOKEN_FLAGS: &[&str] = &[
+    "--apikey-file <FILE>",
+    "--apikey <@FILE>",
+    "--cr-token-file <FILE>",
+    "--trusted-profile <PROFILE>",
+    "--endpoint <URL>",
+    "--account-id <ID>",
+    "--output <FORMAT>",
+    "--allow-insecure-http",
+];
 const RUN_FLAGS: &[(&str, &str)] = &[
     ("--watch-namespaces <NAMESPACE>", "IAM_TOKEN_OPERATOR_WATCH_NAMESPACES"),
     ("--allowed-endpoints <URL>", "IAM_TOKEN_OPERATOR_ALLOWED_ENDPOINTS"),

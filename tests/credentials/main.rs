@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod command;
 mod profile;
 mod refused;
 mod setup;
