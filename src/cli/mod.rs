@@ -5,10 +5,13 @@ mod token;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 use crate::api;
+use crate::clock::SystemClock;
+use crate::iam::client::IamClient;
 
 /// What `--version` says: build.rs finds out commit and compiler.
 const VERSION: &str =
@@ -67,6 +70,17 @@ impl Cli {
         eprintln!("iam-token-operator: {text}");
         ExitCode::from(code)
     }
+}
+
+/// A client for IAM; http is spoken only with `allow_http`.
+fn iam_client(allow_http: bool) -> Result<IamClient, Error> {
+    let client = IamClient::new(Arc::new(SystemClock), allow_http);
+    Ok(client.map_err(|error| {
+        format!(
+            "no HTTPS client for IAM ({error}): this system has no CA certificates. Install them (package \
+             ca-certificates), or name a file of them in SSL_CERT_FILE"
+        )
+    })?)
 }
 
 fn crd() -> Result<(), Error> {

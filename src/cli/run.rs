@@ -9,12 +9,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
-use super::Error;
+use super::{Error, iam_client};
 use crate::clock::SystemClock;
 use crate::cluster::client::connect;
 use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, Signs, World};
 use crate::core::endpoint::{Endpoint, Endpoints};
-use crate::iam::client::IamClient;
 use crate::telemetry::metrics::serve::serve;
 use crate::telemetry::metrics::{Metrics, PER_OBJECT_LIMIT};
 use crate::telemetry::probes;
@@ -102,7 +101,7 @@ impl Run {
             concurrency: self.concurrency,
         };
         let clock = Arc::new(SystemClock);
-        let exchange = Arc::new(IamClient::new(clock.clone(), self.allow_insecure_http)?);
+        let exchange = Arc::new(iam_client(self.allow_insecure_http)?);
         info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.endpoints, "starting");
         controller::run_with_signs(settings, World { client, exchange, clock }, shutdown()?, signs).await;
         info!("stopped");

@@ -1,20 +1,17 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Error, print};
-use crate::clock::SystemClock;
+use super::{Error, iam_client, print};
 use crate::core::credential::{self, LARGEST_VALUE};
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::{Failure, Kind, Verdict};
 use crate::core::plan::Profile;
 use crate::core::view::Key;
-use crate::iam::client::IamClient;
 use crate::iam::{Ask, Credential, Exchange as _};
 
 const VARIABLE: &str = "IBMCLOUD_API_KEY";
@@ -83,7 +80,7 @@ impl Token {
         if let (Credential::ApiKey(_), Some(Profile::Name(_)), None) = (&credential, &profile, &self.account_id) {
             return Err(Error::Usage("--trusted-profile by name needs --account-id: give that, or the id".into()));
         }
-        let client = IamClient::new(Arc::new(SystemClock), self.allow_insecure_http)?;
+        let client = iam_client(self.allow_insecure_http)?;
         let ask = Ask { endpoint, credential, profile, account_id: self.account_id };
         let grant = client.exchange(ask).await.map_err(|failure| told(&failure))?;
         let token = grant.token.expose_secret();

@@ -137,3 +137,11 @@ fn a_key_as_an_argument_is_refused_and_not_repeated() {
     let complaint = call(&["token", &key]).run().misused();
     assert!(!complaint.contains(&key), "the key is shown");
 }
+
+#[test]
+fn a_system_without_cas_is_told_what_to_do() {
+    let key = file(fake_api_key("no-cas"));
+    let arguments = ["token", "--apikey-file", &key];
+    let complaint = call(&arguments).env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere").run().failed();
+    assert!(complaint.contains("no CA certificates") && complaint.contains("SSL_CERT_FILE"), "{complaint}");
+}
