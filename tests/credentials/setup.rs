@@ -20,11 +20,16 @@ pub async fn world() -> World {
     world
 }
 
-/// What the chart's `serviceAccountTokens` grants, in the world's namespace.
+/// What the chart's `serviceAccountTokens` grants with `names`, in the world's namespace.
 pub async fn allow_tokens(world: &World) {
     let role: Role = serde_json::from_value(json!({
         "metadata": {"name": "tokens"},
-        "rules": [{"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}],
+        "rules": [{
+            "apiGroups": [""],
+            "resources": ["serviceaccounts/token"],
+            "resourceNames": ["client", "hpcs-client", "missing"],
+            "verbs": ["create"],
+        }],
     }))
     .unwrap();
     let binding: RoleBinding = serde_json::from_value(json!({
