@@ -55,6 +55,7 @@ async fn a_service_account_becomes_its_profile_without_any_api_key() {
     let life = sent["exp"].as_i64().unwrap() - sent["iat"].as_i64().unwrap();
     assert!((1..=3600).contains(&life), "{life} s");
     let seen = [world.operator.log(), serde_json::to_string(&world.tokens().get("hpcs").await.unwrap()).unwrap()];
+    assert!(seen[0].contains("TRACE"), "this test looks at too little");
     let signature = forms[0]["cr_token"].rsplit('.').next().unwrap();
     assert!(seen.iter().all(|text| !text.contains(signature)), "the ServiceAccount's token was shown");
 }

@@ -5,15 +5,18 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
-use testkit::fake_iam::{DEFAULT_ACCOUNT, Profile, claims_unverified};
+use testkit::fake_iam::{DEFAULT_ACCOUNT, FakeIam, Profile, claims_unverified};
 
 use crate::harness::{OPERATOR_NAMESPACE, World};
+
+/// Everything, kube's own spans included: no token may be in there.
+const TALKATIVE: &str = "trace,kube_runtime::controller=trace,kube_client::client=trace";
 
 pub const PROFILE: &str = "Profile-fa4e0000-0000-0000-0000-000000000001";
 
 /// With IAM trusting the cluster, and the operator allowed to ask for tokens of ServiceAccounts.
 pub async fn world() -> World {
-    let world = World::start().await;
+    let world = World::start_with(FakeIam::start(), TALKATIVE).await;
     let jwks = world.client.request_text(http::Request::get("/openid/v1/jwks").body(vec![]).unwrap()).await.unwrap();
     world.iam.trust_cluster(serde_json::from_str(&jwks).unwrap());
     allow_tokens(&world).await;
