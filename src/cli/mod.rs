@@ -77,8 +77,8 @@ fn iam_client(allow_http: bool) -> Result<IamClient, Error> {
     let client = IamClient::new(Arc::new(SystemClock), allow_http);
     Ok(client.map_err(|error| {
         format!(
-            "no HTTPS client for IAM ({error}): this system has no CA certificates. Install them (package \
-             ca-certificates), or name a file of them in SSL_CERT_FILE"
+            "no HTTPS client for IAM ({error}): no CA certificates were found. Install them (package ca-certificates), or \
+             correct SSL_CERT_FILE, which names a file of them in PEM"
         )
     })?)
 }

@@ -93,6 +93,7 @@ impl Run {
         let endpoints = self.endpoints()?;
         let signs = Signs { health: Health::default(), metrics: Metrics::new(self.metrics_per_object_limit) };
         self.listen(&signs).await?;
+        let exchange = Arc::new(iam_client(self.allow_insecure_http)?);
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
             endpoints,
@@ -101,7 +102,6 @@ impl Run {
             concurrency: self.concurrency,
         };
         let clock = Arc::new(SystemClock);
-        let exchange = Arc::new(iam_client(self.allow_insecure_http)?);
         info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.endpoints, "starting");
         controller::run_with_signs(settings, World { client, exchange, clock }, shutdown()?, signs).await;
         info!("stopped");

@@ -1,6 +1,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -34,7 +35,7 @@ pub(super) struct Token {
 
     /// The trusted profile that the credential becomes: its id (Profile-…), CRN or name; a name with an API key needs
     /// --account-id
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, value_name = "PROFILE", value_parser = NonEmptyStringValueParser::new())]
     trusted_profile: Option<String>,
 
     /// The IAM endpoint
@@ -76,7 +77,7 @@ impl Token {
         let endpoint = Endpoint::parse(&self.endpoint, self.allow_insecure_http)
             .map_err(|error| format!("--endpoint {}: it {error}", self.endpoint))?;
         let credential = self.credential()?;
-        let profile = self.trusted_profile.as_deref().filter(|text| !text.is_empty()).map(profile);
+        let profile = self.trusted_profile.as_deref().map(profile);
         if let (Credential::ApiKey(_), Some(Profile::Name(_)), None) = (&credential, &profile, &self.account_id) {
             return Err(Error::Usage("--trusted-profile by name needs --account-id: give that, or the id".into()));
         }

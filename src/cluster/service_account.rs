@@ -51,12 +51,14 @@ pub async fn token(client: &Client, who: &Key) -> Result<SecretString, Problem> 
 /// The user name that the API server knows the operator by, such as `system:serviceaccount:NAMESPACE:NAME`.
 ///
 /// # Errors
-/// Where the API server gives no answer.
+/// Where the API server gives no answer, or none with a name: nobody can be told from the operator then.
 pub async fn own_name(client: &Client) -> Result<String, ApiProblem> {
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
     let (params, question) = (PostParams::default(), SelfSubjectReview::default());
-    let review = call(|| "ask who the operator is".into(), api.create(&params, &question)).await?;
-    Ok(review.status.and_then(|status| status.user_info?.username).unwrap_or_default())
+    let action = || "ask who the operator is".to_owned();
+    let review = call(action, api.create(&params, &question)).await?;
+    let name = review.status.and_then(|status| status.user_info?.username).filter(|name| !name.is_empty());
+    name.ok_or_else(|| ApiProblem { action: action(), kind: ApiKind::Unavailable, code: None, fields: vec![] })
 }
 
 fn meaning(problem: ApiProblem, name: &str) -> Problem {

@@ -122,7 +122,9 @@ fn is_registry(text: &str) -> bool {
     let (host, port) = text.split_once(':').unwrap_or((text, "443"));
     let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let plain = host.chars().all(|c| ends(c) || c == '.' || c == '-');
-    plain && host.starts_with(ends) && host.ends_with(ends) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = digits && port.parse::<u16>().is_ok_and(|port| port > 0);
+    plain && port && host.starts_with(ends) && host.ends_with(ends)
 }
 
 /// Only a Secret of the right type pulls images, and the API server wants its key there.
@@ -192,6 +194,8 @@ mod tests {
             "us.icr.io:",
             "a:0",
             "a:65536",
+            "a:+443",
+            "a:000443",
             "-a",
             "a.",
             "a b",

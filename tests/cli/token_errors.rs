@@ -141,7 +141,11 @@ fn a_key_as_an_argument_is_refused_and_not_repeated() {
 #[test]
 fn a_system_without_cas_is_told_what_to_do() {
     let key = file(fake_api_key("no-cas"));
-    let arguments = ["token", "--apikey-file", &key];
-    let complaint = call(&arguments).env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nowhere").run().failed();
-    assert!(complaint.contains("no CA certificates") && complaint.contains("SSL_CERT_FILE"), "{complaint}");
+    for arguments in [&["token", "--apikey-file", &key][..], &["run"]] {
+        for cas in ["/dev/null", "/nowhere.pem"] {
+            let complaint = call(arguments).env("SSL_CERT_FILE", cas).env("SSL_CERT_DIR", "/nowhere").run().failed();
+            let says = ["no CA certificates", "ca-certificates", "SSL_CERT_FILE"];
+            assert!(says.iter().all(|text| complaint.contains(text)), "{arguments:?}: {complaint}");
+        }
+    }
 }
