@@ -146,9 +146,9 @@ impl Job<'_> {
 
     /// `same` is the record of the token in place, where that is of the same credential.
     async fn exchange(&self, ask: Ask, same: Option<&Record>) -> Result<Grant, Outcome> {
-        let (endpoint, jitter) = (ask.endpoint.to_string(), ask.jitter());
+        let jitter = ask.jitter();
         let refused = |kind| {
-            let failure = Failure { kind, endpoint: endpoint.clone(), status: None, code: None, request_id: None };
+            let failure = Failure::unanswered(kind, &self.plan.endpoint);
             Outcome::Failed(Failed { problem: Problem::Iam(failure), at: self.context.now(), attempts: None, jitter })
         };
         let want = self.want(same);

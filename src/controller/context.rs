@@ -43,8 +43,7 @@ pub(super) struct Context {
     pub(super) metrics: Metrics,
     /// Notified once all IamTokens that exist are known.
     pub(super) tokens_listed: Notify,
-    /// The user name of the operator itself, once somebody had to know.
-    own_name: OnceCell<String>,
+    own_name: Arc<OnceCell<String>>,
     clock: Arc<dyn Clock>,
     orders: Orders,
     call: UnboundedSender<Key>,
@@ -66,6 +65,8 @@ pub(super) struct Process {
     pub(super) steps: Steps,
     pub(super) server_time: ServerTime,
     pub(super) metrics: Metrics,
+    /// The user name of the operator itself, once somebody had to know.
+    pub(super) own_name: Arc<OnceCell<String>>,
 }
 
 /// Who may do anything, and who may only write a status: two lines, so that a slow IAM holds up no status.
@@ -123,8 +124,9 @@ impl Remembered {
 
 impl Context {
     pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
-        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time, metrics } = process;
-        let (tokens_listed, own_name, view, remembered, synced) = Default::default();
+        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time, metrics, own_name } =
+            process;
+        let (tokens_listed, view, remembered, synced) = Default::default();
         Self {
             client,
             endpoints,

@@ -121,6 +121,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
         steps: Steps::new(),
         server_time,
         metrics,
+        own_name: Arc::default(),
     };
     let clocks = process.steps.clone().watch(Arc::clone(&process.clock), process.sharing.clone());
     let scopes: Vec<Option<String>> = match settings.namespaces {

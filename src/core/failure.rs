@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use super::schedule::Retry;
 use crate::api::Reason;
 
@@ -109,6 +110,12 @@ pub enum Verdict {
 // === impl Failure ===
 
 impl Failure {
+    /// One that is told without IAM's words: it did not answer, or was not asked.
+    #[must_use]
+    pub fn unanswered(kind: Kind, endpoint: &Endpoint) -> Self {
+        Self { kind, endpoint: endpoint.to_string(), status: None, code: None, request_id: None }
+    }
+
     /// Classifies an answer that is no success, by its status and `errorCode`; `retry_after` if it came.
     #[must_use]
     pub fn classify(status: u16, code: Option<&str>, retry_after: Option<Duration>) -> Kind {

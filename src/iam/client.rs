@@ -70,10 +70,9 @@ async fn exchange(client: Client, clock: Arc<dyn Clock>, ask: Ask) -> Result<Gra
             None => Ok(grant),
         }
     };
-    tokio::time::timeout(EXCHANGE, both).await.unwrap_or_else(|_| {
-        let kind = Kind::Unreachable(Cause::Timeout);
-        Err(Failure { kind, endpoint: ask.endpoint.to_string(), status: None, code: None, request_id: None })
-    })
+    tokio::time::timeout(EXCHANGE, both)
+        .await
+        .unwrap_or_else(|_| Err(Failure::unanswered(Kind::Unreachable(Cause::Timeout), &ask.endpoint)))
 }
 
 async fn send(client: &Client, clock: &dyn Clock, ask: &Ask, request: Request<'_>) -> Result<Grant, Failure> {
@@ -86,8 +85,7 @@ async fn send(client: &Client, clock: &dyn Clock, ask: &Ask, request: Request<'_
     if let Some(account) = request.tenant() {
         post = post.header("ibm-cloud-tenant", account);
     }
-    let failed =
-        |kind, status| Failure { kind, endpoint: ask.endpoint.to_string(), status, code: None, request_id: None };
+    let failed = |kind, status| Failure { status, ..Failure::unanswered(kind, &ask.endpoint) };
     let mut response = post.send().await.map_err(|error| failed(cause(&error), None))?;
     let status = response.status().as_u16();
     let body = body(&mut response).await.map_err(|kind| failed(kind, Some(status)))?;

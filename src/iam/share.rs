@@ -194,8 +194,7 @@ impl Sharing {
         let moment = self.clock.moment();
         let mut rates = lock(&self.rates);
         rates.entry(ask.id()).or_default().take(moment.steady).map_err(|wait| {
-            let (kind, endpoint) = (Kind::Paced(wait), ask.endpoint.to_string());
-            let failure = Failure { kind, endpoint, status: None, code: None, request_id: None };
+            let failure = Failure::unanswered(Kind::Paced(wait), &ask.endpoint);
             Box::new(Refused { failure, attempts: 1, failed_at: moment.wall, jitter: ask.jitter() })
         })
     }
@@ -215,14 +214,13 @@ impl Sharing {
             }
             !old
         });
-        let (id, jitter, endpoint) = (ask.id(), ask.jitter(), ask.endpoint.to_string());
+        let (id, jitter, endpoint) = (ask.id(), ask.jitter(), ask.endpoint.clone());
         // A task of its own: it ends even where nobody waits any longer.
         let landing = tokio::spawn(self.clone().fly(ask, attempts, place));
         let sharing = self.clone();
         let flight = landing.map(move |landed| {
             landed.unwrap_or_else(|_| {
-                let kind = Kind::Unreachable(Cause::Broken);
-                let failure = Failure { kind, endpoint, status: None, code: None, request_id: None };
+                let failure = Failure::unanswered(Kind::Unreachable(Cause::Broken), &endpoint);
                 sharing.cool(id, Refused { failure, attempts: attempts.saturating_add(1), failed_at: now, jitter })
             })
         });

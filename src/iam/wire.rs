@@ -127,10 +127,10 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// No part of what was sent may be shown.
+    /// A code or an id that may be shown: short and plain, and no part of what was sent.
     fn shown(self, text: &str) -> Option<String> {
-        let sent = [Some(self.ask.credential.secret()), self.assuming];
-        sent.into_iter().flatten().try_fold(text.to_owned(), |text, secret| plain_id(&text, secret.expose_secret()))
+        let mut sent = [Some(self.ask.credential.secret()), self.assuming].into_iter().flatten();
+        (is_plain(text) && !sent.any(|secret| is_echo(text, secret.expose_secret()))).then(|| text.to_owned())
     }
 }
 
@@ -226,11 +226,13 @@ fn delay(text: &str, now: Timestamp) -> Option<Duration> {
     Some(since(date, now))
 }
 
-/// A code or an id that may be shown: short and plain, and no part of the key.
-fn plain_id(text: &str, key: &str) -> Option<String> {
-    let plain = (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let echo = key.contains(text) && text.len() >= 8 || text.contains(key);
-    (plain && !echo).then(|| text.to_owned())
+/// As codes and ids are.
+fn is_plain(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn is_echo(text: &str, secret: &str) -> bool {
+    secret.contains(text) && text.len() >= 8 || text.contains(secret)
 }
 
 #[cfg(test)]

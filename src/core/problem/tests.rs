@@ -127,9 +127,10 @@ fn what_passes_by_itself_is_tried_soon_and_says_so() {
 fn what_only_a_watched_change_can_mend_is_not_tried_again_before() {
     for (problem, ..) in all().into_iter().filter(|(problem, ..)| !matches!(problem, Problem::Api(_) | Problem::Iam(_)))
     {
-        let unwatched = [Reason::ServiceAccountNotFound, Reason::TokenRequestRefused].contains(&problem.reason());
-        let own = matches!(problem, Problem::OwnServiceAccount { .. });
-        let expected = if unwatched && !own { Retry::EverSlower } else { Retry::OnChange };
+        let expected = match problem {
+            Problem::ServiceAccountNotFound { .. } | Problem::TokenRequestRefused { .. } => Retry::EverSlower,
+            _ => Retry::OnChange,
+        };
         assert_eq!(problem.retry(), expected, "{problem:?}");
     }
     for (kind, code) in API {

@@ -51,30 +51,12 @@ fn of_subject(identity: &Identity) -> Map<String, Value> {
     let iam_id = identity.iam_id.as_str();
     let claims = match &identity.subject {
         Subject::ServiceId { name } => {
-            let id = iam_id.trim_start_matches("iam-");
-            json!({
-                "iam_id": iam_id,
-                "id": iam_id,
-                "realmid": "iam",
-                "identifier": id,
-                "name": name,
-                "sub": id,
-                "sub_type": "ServiceId",
-                "authn": {"sub": id, "iam_id": iam_id, "sub_type": "ServiceId", "name": name},
-            })
+            let mut claims = of_iams_own(iam_id, "ServiceId", name);
+            let id = &claims["sub"];
+            claims["authn"] = json!({"sub": id, "iam_id": iam_id, "sub_type": "ServiceId", "name": name});
+            claims
         }
-        Subject::Profile { name } => {
-            let id = iam_id.trim_start_matches("iam-");
-            json!({
-                "iam_id": iam_id,
-                "id": iam_id,
-                "realmid": "iam",
-                "identifier": id,
-                "name": name,
-                "sub": id,
-                "sub_type": "Profile",
-            })
-        }
+        Subject::Profile { name } => of_iams_own(iam_id, "Profile", name),
         // A user's token has no `sub_type`.
         Subject::User { given_name, family_name, email, .. } => {
             let name = format!("{given_name} {family_name}");
@@ -103,6 +85,20 @@ fn of_subject(identity: &Identity) -> Map<String, Value> {
         Value::Object(claims) => claims,
         _ => Map::new(),
     }
+}
+
+/// Of an identity that is made in IAM itself.
+fn of_iams_own(iam_id: &str, sub_type: &str, name: &str) -> Value {
+    let id = iam_id.trim_start_matches("iam-");
+    json!({
+        "iam_id": iam_id,
+        "id": iam_id,
+        "realmid": "iam",
+        "identifier": id,
+        "name": name,
+        "sub": id,
+        "sub_type": sub_type,
+    })
 }
 
 /// The body of a successful exchange.
