@@ -1,5 +1,7 @@
 //! One look at one `IamToken`: observe, decide, act until there is nothing left to do, then say so in its status.
 
+mod say;
+
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use kube::runtime::controller;
 use kube::{Resource as _, ResourceExt as _};
 use tracing::{debug, warn};
 
+use self::say::{requeue, situation};
 use super::act::{Job, Outcome as Act};
 use super::action::Action;
 use super::context::{Context, Places, Remembered};
@@ -17,17 +20,16 @@ use super::key;
 use crate::api::{IamTokenStatus, Listed, REFRESH_REQUESTED};
 use crate::cluster;
 use crate::core::decide::{self, Observed, Step, Work, next_look};
-use crate::core::observed::{Seen, Standing};
+use crate::core::observed::Seen;
 use crate::core::plan::Plan;
-use crate::core::problem::{ApiKind, Problem};
+use crate::core::problem::Problem;
 use crate::core::record::Mark;
-use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
-use crate::core::status::{self, Note, Situation};
+use crate::core::schedule::{LONGEST_SLEEP, later};
+use crate::core::status;
 use crate::core::target::target_name;
 use crate::core::view::{Claim, Key, View};
 use crate::iam::order::Lane;
 use crate::telemetry::metrics::{Outcome, Reconcile};
-use k8s_openapi::api::core::v1::ObjectReference;
 
 /// More steps than any look needs: to look, to refresh, to rewrite, to remove, and again after lost races.
 const MOST_STEPS: usize = 8;
@@ -40,9 +42,6 @@ const JOIN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Whoever stands in line for so long is told.
 const WORTH_A_WORD: Duration = Duration::from_secs(30);
-
-/// No look follows another sooner.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
 
 /// What an `IamToken` names. One that does not decode is left the target that it had.
 pub(super) fn claim(token: &Listed) -> Claim {
@@ -264,86 +263,6 @@ impl Look<'_> {
         requeue([again, look].into_iter().flatten().min(), scene.now)
     }
 
-    /// Nothing is left to do: says so, if that is news.
-    async fn settle(
-        &mut self,
-        scene: &Scene<'_>,
-        problem: Option<&Problem>,
-        retry_at: Option<Timestamp>,
-        outcome: Outcome,
-    ) -> Action {
-        self.counted.came_to(outcome);
-        let after = status::next(scene.before, &situation(scene, problem), scene.now);
-        let look = next_look(scene.plan, &scene.observed, scene.now);
-        let until = [retry_at, look].into_iter().flatten().min();
-        self.write(scene.before, &after, requeue(until, scene.now)).await
-    }
-
-    async fn at_unplannable(&mut self, token: &Listed, before: &IamTokenStatus, problem: &Problem) -> Action {
-        self.counted.came_to(Outcome::Refused);
-        let target = claimed_target(token);
-        let mut seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
-        self.remembered.memory.correct(&mut seen, self.context.server_time.ahead());
-        let standing = Standing::of(&seen, &self.key.name, &self.remembered.uid);
-        let situation = Situation {
-            generation: token.metadata.generation.unwrap_or_default(),
-            target: matches!(standing, Standing::Ours(_)).then_some(target.as_str()),
-            record: standing.record(),
-            unknown: standing == Standing::Unknown,
-            intact: true,
-            renew_before: RenewBefore::default(),
-            suspended: false,
-            problem: Some(problem),
-        };
-        let now = self.context.now();
-        let expires_at = standing.record().map(|record| record.life().expires_at()).filter(|at| *at > now);
-        let after = status::next(before, &situation, now);
-        self.write(before, &after, requeue(expires_at, now)).await
-    }
-
-    async fn write(&mut self, before: &IamTokenStatus, after: &IamTokenStatus, then: Action) -> Action {
-        if before == after {
-            return then;
-        }
-        if !self.context.lead.holds() {
-            return Action::requeue(LONGEST_SLEEP);
-        }
-        if !self.context.admits_status(self.key, &mut self.places) {
-            return Action::requeue(LONGEST_SLEEP);
-        }
-        match cluster::status::write(&self.context.client, self.key, &self.seen, after).await {
-            Ok(version) => {
-                self.remembered.written = version.parse().unwrap_or_default();
-                if let Some(note) = status::transition(before, after) {
-                    self.publish(&note).await;
-                }
-                then
-            }
-            Err(problem) if problem.code == Some(404) => Action::await_change(),
-            Err(problem) if problem.kind == ApiKind::Conflict => {
-                self.remembered.outdated = self.seen.version.parse().ok();
-                Action::requeue(SOON) // The newer copy is under way, or is read then.
-            }
-            Err(problem) => {
-                self.counted.came_to(Outcome::Failed);
-                warn!(iamtoken = %self.key, "{}", Problem::Api(problem).message());
-                Action::requeue(SOON)
-            }
-        }
-    }
-
-    async fn publish(&self, note: &Note) {
-        let regarding = ObjectReference {
-            api_version: Some("iamtoken.dev/v1alpha1".into()),
-            kind: Some("IamToken".into()),
-            namespace: Some(self.key.namespace.clone()),
-            name: Some(self.key.name.clone()),
-            uid: Some(self.remembered.uid.clone()),
-            ..ObjectReference::default()
-        };
-        self.context.events.publish(note, &regarding).await;
-    }
-
     fn known(&self, plan: &Plan) -> Known {
         let [source, target] =
             [plan.source.secret(), Some(plan.target.name.as_str())].map(|name| name.map(|name| self.key.sibling(name)));
@@ -364,30 +283,4 @@ impl Look<'_> {
 /// Who is asked for it.
 fn lane(work: Work, plan: &Plan) -> Lane {
     matches!(work, Work::Refresh(_)).then(|| plan.endpoint.clone())
-}
-
-fn situation<'a>(scene: &Scene<'a>, problem: Option<&'a Problem>) -> Situation<'a> {
-    let (plan, observed) = (scene.plan, &scene.observed);
-    let (target, record, intact) = match observed.standing() {
-        Standing::Ours(facts) => {
-            (Some(plan.target.name.as_str()), facts.record.as_ref(), facts.data_is_intact(plan, observed.uid))
-        }
-        _ => (None, None, false),
-    };
-    Situation {
-        generation: observed.generation,
-        target: target.filter(|name| observed.last_target.is_none_or(|last| last == *name) || plan.target.retain),
-        record,
-        unknown: *observed.target == Seen::Unknown,
-        intact,
-        renew_before: plan.renew_before,
-        suspended: plan.suspend,
-        problem,
-    }
-}
-
-/// Until then, but looking at the wall clock now and again.
-fn requeue(until: Option<Timestamp>, now: Timestamp) -> Action {
-    let sleep = until.map_or(LONGEST_SLEEP, |at| since(at, now));
-    Action::requeue(sleep.clamp(SHORTEST_SLEEP, LONGEST_SLEEP))
 }
