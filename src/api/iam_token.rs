@@ -32,6 +32,8 @@ use super::target::Target;
         .message("set exactly one of apiKeySecretRef, serviceAccountRef and credentialRef"),
     validation = Rule::new("!has(self.serviceAccountRef) || has(self.trustedProfile)")
         .message("serviceAccountRef needs a trustedProfile: a ServiceAccount has no IAM identity of its own"),
+    validation = Rule::new("!has(self.credentialRef) || (!has(self.trustedProfile) && !has(self.endpoint) && !has(self.accountId))")
+        .message("trustedProfile, endpoint and accountId are the ClusterIamCredential's own: leave them out beside credentialRef"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct IamTokenSpec {

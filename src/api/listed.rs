@@ -4,7 +4,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{IamToken, IamTokenSpec, IamTokenStatus};
+use super::{
+    ClusterIamCredential, ClusterIamCredentialSpec, ClusterIamCredentialStatus, IamToken, IamTokenSpec, IamTokenStatus,
+};
 
 /// An `IamToken` as the API server lists it. One that does not decode, which an older CRD may have let in, does not hold
 /// up the others: its metadata and status can still be used.
@@ -19,6 +21,20 @@ pub struct Listed {
     /// `None` where there is none yet, or it does not decode.
     #[serde(default, deserialize_with = "if_it_decodes")]
     pub status: Option<IamTokenStatus>,
+}
+
+/// A `ClusterIamCredential` as the API server lists it: the same.
+#[derive(Resource, Serialize, Deserialize, Clone, Debug)]
+#[resource(inherit = "ClusterIamCredential")]
+pub struct ListedCredential {
+    /// Always there.
+    pub metadata: ObjectMeta,
+    /// `None` where it does not decode.
+    #[serde(default, deserialize_with = "if_it_decodes")]
+    pub spec: Option<ClusterIamCredentialSpec>,
+    /// `None` where there is none yet, or it does not decode.
+    #[serde(default, deserialize_with = "if_it_decodes")]
+    pub status: Option<ClusterIamCredentialStatus>,
 }
 
 fn if_it_decodes<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {

@@ -36,8 +36,16 @@ reasons! {
 
     /// The IamToken cannot be decoded, or a field of its spec makes no sense.
     InvalidSpec,
-    /// The spec names a credential kind that this version does not support.
+    /// The spec names a ClusterIamCredential, and the operator was not started for those.
     CredentialUnsupported,
+    /// The ClusterIamCredential does not exist.
+    CredentialNotFound,
+    /// The ClusterIamCredential does not admit the namespace.
+    NamespaceNotAdmitted,
+    /// Something is wrong with the ClusterIamCredential that its admin must mend.
+    CredentialNotReady,
+    /// Of a ClusterIamCredential: nothing is known to be wrong with it.
+    CredentialUsable,
     /// The endpoint is not on the operator's list.
     EndpointNotAllowed,
     /// The source Secret does not exist.

@@ -29,7 +29,7 @@ pub struct Cli {
 enum Command {
     /// Watch IamTokens and keep the tokens in their Secrets valid
     Run(run::Run),
-    /// Print the CRD as YAML
+    /// Print the CRDs as YAML
     Crd,
     /// Exchange an API key for an access token and print it as `ibmcloud iam oauth-tokens` does
     ///
@@ -84,7 +84,7 @@ fn iam_client(allow_http: bool) -> Result<IamClient, Error> {
 }
 
 fn crd() -> Result<(), Error> {
-    print(&api::crd_yaml()?)
+    print(&api::crds_yaml()?.concat())
 }
 
 /// To standard output; a reader that has gone away is no error.

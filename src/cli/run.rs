@@ -40,6 +40,10 @@ pub(super) struct Run {
     #[arg(long, env = "IAM_TOKEN_OPERATOR_DEFAULT_ENDPOINT", value_name = "URL")]
     default_endpoint: Option<String>,
 
+    /// Namespaces that ClusterIamCredentials may lend credentials from, separated by commas; none by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_CREDENTIAL_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
+    credential_namespaces: Vec<String>,
+
     /// For development only: allow endpoints with http, over which keys travel in the clear
     #[arg(long, env = "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP")]
     allow_insecure_http: bool,
@@ -98,7 +102,8 @@ impl Run {
         let settings = Settings {
             endpoints,
             lease: self.lease(client.default_namespace())?,
-            namespaces: self.watch_namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect(),
+            namespaces: named(self.watch_namespaces),
+            credential_namespaces: named(self.credential_namespaces),
             concurrency: self.concurrency,
         };
         let clock = Arc::new(SystemClock);
@@ -161,6 +166,11 @@ impl Run {
         }
         Ok(Endpoints::new(allowed).ok_or("--allowed-endpoints: name at least one")?)
     }
+}
+
+/// Without the empty name that an empty environment variable gives.
+fn named(namespaces: Vec<String>) -> Vec<String> {
+    namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect()
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {

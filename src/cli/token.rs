@@ -8,10 +8,10 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{Error, iam_client, print};
+use crate::core::asker::Profile;
 use crate::core::credential::{self, LARGEST_VALUE};
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::{Failure, Kind, Verdict};
-use crate::core::plan::Profile;
 use crate::core::view::Key;
 use crate::iam::{Ask, Credential, Exchange as _};
 

@@ -2,6 +2,7 @@
 //! events. Each request has a deadline, and each refusal becomes an [`ApiProblem`].
 
 pub mod client;
+pub mod credentials;
 pub mod deadline;
 pub mod events;
 pub mod iam_token;
@@ -12,6 +13,7 @@ pub mod service_account;
 pub mod source;
 pub mod status;
 pub mod target;
+pub mod watch;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

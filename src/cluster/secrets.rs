@@ -1,13 +1,13 @@
 //! The one watch on Secrets: metadata only and without a store. What it delivers goes into the [`View`], which keeps
 //! nothing of Secrets that no IamToken names.
 
-use futures::{Stream, StreamExt as _, future};
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt as _, watcher, watcher::Event};
+use kube::runtime::watcher::Event;
 use kube::{Api, ResourceExt as _};
-use tracing::warn;
 
+use super::watch;
 use crate::core::observed::Facts;
 use crate::core::view::{Key, View};
 use crate::core::watchdog::Watched;
@@ -22,21 +22,13 @@ pub enum Change {
     Listed(Vec<Key>),
 }
 
-/// Watches for ever, with a growing pause after each failure, which is counted. `note` lends the view.
+/// [`watch::events`]; `note` lends the view.
 pub fn watch(
     secrets: Api<PartialObjectMeta<Secret>>,
     metrics: Metrics,
     note: impl Fn(&mut dyn FnMut(&mut View)) + Send + 'static,
 ) -> impl Stream<Item = Change> + Send {
-    let events = watcher(secrets, watcher::Config::default()).default_backoff();
-    let events = events.filter_map(move |event| {
-        let event = event.inspect_err(|error| {
-            warn!("the watch on Secrets failed: {error}");
-            metrics.watch_failed(Watched::Secrets);
-        });
-        future::ready(event.ok())
-    });
-    events.map(move |event| {
+    watch::events(secrets, Watched::Secrets, metrics).map(move |event| {
         let mut change = Change::Wake(vec![]);
         note(&mut |view| change = apply(view, &event));
         change

@@ -10,12 +10,13 @@ use super::context::{Context, Remembered};
 use crate::api::Reason;
 use crate::cluster::target::Targets;
 use crate::cluster::{service_account, source};
+use crate::core::asker::Source;
 use crate::core::decide::{Observed, Why, Work, is_from_the_future};
 use crate::core::digest;
 use crate::core::failure::{Failure, Flaw, Kind};
 use crate::core::memory::Failed;
 use crate::core::observed::{Seen, Standing};
-use crate::core::plan::{Plan, Source};
+use crate::core::plan::Plan;
 use crate::core::problem::{ApiKind, ApiProblem, Problem};
 use crate::core::record::{Mark, Owner, Record};
 use crate::core::render::{self, Expect};
@@ -79,9 +80,9 @@ impl Job<'_> {
         if let Some(id) = remembered.ask_id(self.plan, self.observed.source)
             && let Some(refused) = self.context.sharing.cooling(id, want)
         {
-            return Err(of_refusal(refused, want));
+            return Err(self.of_refusal(refused, want));
         }
-        let (credential, mark) = self.credential().await.map_err(|problem| self.failed_by(problem))?;
+        let (credential, mark) = self.credential().await.map_err(|problem| self.failed_by(self.veiled(problem)))?;
         let digest = credential.digest(self.observed.uid);
         let same = self.record().filter(|record| record.credential == digest && record.ask == self.plan.ask);
         if why == Why::SourceChanged && same.is_some() {
@@ -91,10 +92,10 @@ impl Job<'_> {
             return Ok(Outcome::Done(None));
         }
         let ask = Ask {
-            endpoint: self.plan.endpoint.clone(),
+            endpoint: self.plan.asker.endpoint.clone(),
             credential,
-            profile: self.plan.profile.clone(),
-            account_id: self.plan.account_id.clone(),
+            profile: self.plan.asker.profile.clone(),
+            account_id: self.plan.asker.account_id.clone(),
         };
         let jitter = ask.jitter();
         self.context.follow(self.key, ask.id(), remembered);
@@ -102,6 +103,9 @@ impl Job<'_> {
         let now = self.context.now();
         let server_ahead = self.context.server_time.ahead();
         let grant = self.exchange(ask, same.filter(|record| !is_from_the_future(record, now))).await?;
+        if let Some(lender) = &self.plan.asker.lender {
+            self.context.credentials.report(lender, None);
+        }
         let record = Record {
             owner: self.owner(),
             refreshed_at: grant.life.since,
@@ -127,13 +131,14 @@ impl Job<'_> {
     /// Reads the key, or asks for a token of the ServiceAccount; and the state of the Secret, where there is one.
     async fn credential(&self) -> Result<(Credential, Mark), Problem> {
         let client = &self.context.client;
-        match &self.plan.source {
+        let namespace = self.plan.asker.namespace(&self.key.namespace);
+        match &self.plan.asker.source {
             Source::ApiKey { name, key } => {
-                let (key, mark) = source::read(client, &self.key.namespace, name, key).await?;
+                let (key, mark) = source::read(client, namespace, name, key).await?;
                 Ok((Credential::ApiKey(key), mark))
             }
             Source::ServiceAccount { name } => {
-                let who = self.key.sibling(name);
+                let who = Key { namespace: namespace.to_owned(), name: name.clone() };
                 if self.context.is_own(&who).await.map_err(Problem::Api)? {
                     return Err(Problem::OwnServiceAccount { name: name.clone() });
                 }
@@ -148,12 +153,13 @@ impl Job<'_> {
     async fn exchange(&self, ask: Ask, same: Option<&Record>) -> Result<Grant, Outcome> {
         let jitter = ask.jitter();
         let refused = |kind| {
-            let failure = Failure::unanswered(kind, &self.plan.endpoint);
-            Outcome::Failed(Failed { problem: Problem::Iam(failure), at: self.context.now(), attempts: None, jitter })
+            let failure = Failure::unanswered(kind, &self.plan.asker.endpoint);
+            let problem = self.veiled(Problem::Iam(failure));
+            Outcome::Failed(Failed { problem, at: self.context.now(), attempts: None, jitter })
         };
         let want = self.want(same);
         match self.context.sharing.ask(ask, want, self.place.clone()).await {
-            Answer::Refused(refused) => Err(of_refusal(refused, want)),
+            Answer::Refused(refused) => Err(self.of_refusal(refused, want)),
             Answer::Pending => Err(Outcome::Pending),
             Answer::Granted(grant) if !want.is_outlived_by(&grant) => Err(refused(Kind::Unusable(Flaw::ShorterLived))),
             Answer::Granted(grant) => Ok(grant),
@@ -266,17 +272,25 @@ impl Job<'_> {
     fn targets(&self) -> Targets {
         Targets::new(&self.context.client, &self.key.namespace)
     }
-}
 
-/// A failure from before a person asked is no answer to them: their own try follows in a moment.
-fn of_refusal(refused: Refused, want: Want) -> Outcome {
-    if refused.yields_to(want) {
-        return Outcome::Pending;
+    /// A problem with the credential, as the IamToken tells it. Where the credential is lent, its admin is told all.
+    fn veiled(&self, problem: Problem) -> Problem {
+        if let Some(lender) = &self.plan.asker.lender {
+            self.context.credentials.report(lender, Some(&problem));
+        }
+        self.plan.asker.veiled(problem)
     }
-    Outcome::Failed(Failed {
-        problem: Problem::Iam(refused.failure),
-        at: refused.failed_at,
-        attempts: Some(refused.attempts),
-        jitter: refused.jitter,
-    })
+
+    /// A failure from before a person asked is no answer to them: their own try follows in a moment.
+    fn of_refusal(&self, refused: Refused, want: Want) -> Outcome {
+        if refused.yields_to(want) {
+            return Outcome::Pending;
+        }
+        Outcome::Failed(Failed {
+            problem: self.veiled(Problem::Iam(refused.failure)),
+            at: refused.failed_at,
+            attempts: Some(refused.attempts),
+            jitter: refused.jitter,
+        })
+    }
 }

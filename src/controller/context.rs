@@ -10,6 +10,7 @@ use kube::Client;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OnceCell};
 
+use super::credentials::Credentials;
 use super::health::Vitals;
 use super::lead::Lead;
 use super::steps::Steps;
@@ -43,6 +44,8 @@ pub(super) struct Context {
     pub(super) metrics: Metrics,
     /// Notified once all IamTokens that exist are known.
     pub(super) tokens_listed: Notify,
+    /// What is lent by `ClusterIamCredentials`.
+    pub(super) credentials: Credentials,
     own_name: Arc<OnceCell<String>>,
     clock: Arc<dyn Clock>,
     orders: Orders,
@@ -67,6 +70,7 @@ pub(super) struct Process {
     pub(super) metrics: Metrics,
     /// The user name of the operator itself, once somebody had to know.
     pub(super) own_name: Arc<OnceCell<String>>,
+    pub(super) credentials: Credentials,
 }
 
 /// Who may do anything, and who may only write a status: two lines, so that a slow IAM holds up no status.
@@ -124,7 +128,7 @@ impl Remembered {
 
 impl Context {
     pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
-        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time, metrics, own_name } =
+        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time, metrics, .. } =
             process;
         let (tokens_listed, view, remembered, synced) = Default::default();
         Self {
@@ -138,7 +142,8 @@ impl Context {
             server_time,
             metrics,
             tokens_listed,
-            own_name,
+            credentials: process.credentials,
+            own_name: process.own_name,
             clock,
             orders,
             call,
@@ -198,6 +203,7 @@ impl Context {
         self.orders.work.forget(key);
         self.orders.statuses.forget(key);
         self.vitals.forget(key);
+        self.credentials.with(|lenders| lenders.used_by(key, None));
     }
 
     /// The places that the `IamToken` was called to, if it was.

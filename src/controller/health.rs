@@ -26,6 +26,8 @@ pub struct Health {
 #[derive(Clone)]
 struct Inner {
     vitals: Vec<Vitals>,
+    /// Of what is known of the `ClusterIamCredentials`.
+    credentials: Vitals,
     lead: Lead,
     shutdown: Shutdown,
 }
@@ -67,7 +69,7 @@ impl Health {
     pub fn ready(&self) -> Verdict {
         match lock(&self.inner).clone() {
             None => readiness::verdict(&[], false, false),
-            Some(Inner { vitals, lead, shutdown }) => {
+            Some(Inner { vitals, lead, shutdown, .. }) => {
                 let progress: Vec<Progress> = vitals.iter().map(Vitals::progress).collect();
                 readiness::verdict(&progress, lead.holds(), shutdown.now_or_never().is_some())
             }
@@ -75,8 +77,8 @@ impl Health {
     }
 
     /// The controllers begin.
-    pub(super) fn begins(&self, vitals: Vec<Vitals>, lead: Lead, shutdown: Shutdown) {
-        *lock(&self.inner) = Some(Inner { vitals, lead, shutdown });
+    pub(super) fn begins(&self, vitals: Vec<Vitals>, credentials: Vitals, lead: Lead, shutdown: Shutdown) {
+        *lock(&self.inner) = Some(Inner { vitals, credentials, lead, shutdown });
     }
 
     /// The watchdog's rounds, for ever.
@@ -89,7 +91,8 @@ impl Health {
 
     fn round(&self) -> Vec<Finding> {
         let inner = lock(&self.inner).clone();
-        inner.iter().flat_map(|inner| &inner.vitals).flat_map(Vitals::round).collect()
+        let all = inner.iter().flat_map(|inner| inner.vitals.iter().chain([&inner.credentials]));
+        all.flat_map(Vitals::round).collect()
     }
 }
 

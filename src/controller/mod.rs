@@ -3,6 +3,7 @@
 mod act;
 mod action;
 mod context;
+mod credentials;
 mod health;
 mod lead;
 mod reconcile;
@@ -16,12 +17,13 @@ use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::controller::{Config, Error as ControllerError};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
-use kube::runtime::{Controller, WatchStreamExt as _, watcher};
+use kube::runtime::{Controller, WatchStreamExt as _};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{debug, info, warn};
 
 use self::context::{Context, Orders, Process};
+use self::credentials::{Credentials, Means};
 pub use self::health::Health;
 use self::health::Vitals;
 use self::lead::Lead;
@@ -34,6 +36,7 @@ use crate::cluster::events::Events;
 use crate::cluster::lease::Leases;
 use crate::cluster::secrets::{self, Change};
 use crate::cluster::server_time::ServerTime;
+use crate::cluster::watch;
 use crate::core::endpoint::Endpoints;
 use crate::core::readiness::Secrets;
 use crate::core::view::Key;
@@ -60,6 +63,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// Where keys may be sent.
     pub endpoints: Endpoints,
+    /// The namespaces that credentials may be lent from; none are lent where empty.
+    pub credential_namespaces: Vec<String>,
     /// How many refreshes may run at once.
     pub concurrency: usize,
     /// The lease that replicas compete for; none where there is only one.
@@ -114,7 +119,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
         sharing: Sharing::new(world.exchange, Arc::clone(&world.clock), metrics.clone()),
         orders,
         events: Events::new(client.clone()),
-        endpoints: settings.endpoints,
+        endpoints: settings.endpoints.clone(),
         client: client.clone(),
         clock: world.clock,
         lead: lead.clone(),
@@ -122,6 +127,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
         server_time,
         metrics,
         own_name: Arc::default(),
+        credentials: Credentials::new(settings.credential_namespaces, &settings.endpoints),
     };
     let clocks = process.steps.clone().watch(Arc::clone(&process.clock), process.sharing.clone());
     let scopes: Vec<Option<String>> = match settings.namespaces {
@@ -133,10 +139,13 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     for namespace in scopes {
         let (call, calls) = unbounded_channel();
         vitals.push(Vitals::new(namespace.clone(), Arc::clone(&process.clock), call.clone()));
+        process.credentials.serves(namespace.clone(), call.clone());
         let context = Context::new(process.clone(), vitals[vitals.len() - 1].clone(), call);
         controllers.push(run_scope(namespace, Arc::new(context), calls, shutdown.clone()));
     }
-    health.begins(vitals, lead.clone(), shutdown.clone());
+    let means = Means::new(&process);
+    health.begins(vitals, means.vitals.clone(), lead.clone(), shutdown.clone());
+    let clocks = future::join(clocks, process.credentials.clone().run(means));
     let (ended, end) = tokio::sync::oneshot::channel();
     let controllers = async {
         let late = async {
@@ -183,15 +192,8 @@ async fn run_scope(
     let (listed, progress) = (reader.clone(), context.vitals.clone());
     context.metrics.lists(move || progress.progress().tokens.then(|| listed.state()));
     let (observer, metrics) = (Arc::clone(&context), context.metrics.clone());
-    let listed = watcher(tokens, watcher::Config::default())
-        .default_backoff()
-        .filter_map(move |event| {
-            let event = event.inspect_err(|error| {
-                warn!("the watch on IamTokens failed: {error}");
-                metrics.watch_failed(Watched::IamTokens);
-            });
-            future::ready(event.ok().map(Ok))
-        })
+    let listed = watch::events(tokens, Watched::IamTokens, metrics)
+        .map(Ok)
         .modify(strip)
         .inspect(move |event| {
             if let Ok(event) = event {
@@ -229,6 +231,9 @@ fn observe(context: &Context, event: &Event<Listed>) {
             vec![]
         }),
         Event::InitApply(token) | Event::Apply(token) => {
+            let credential = token.spec.as_ref().and_then(|spec| spec.credential_ref.as_ref());
+            let credential = credential.map(|reference| reference.name.as_str());
+            context.credentials.with(|lenders| lenders.used_by(&key(token), credential));
             context.with_view(|view| view.put(&key(token), reconcile::claim(token)))
         }
         Event::Delete(token) => {

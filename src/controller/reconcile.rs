@@ -17,7 +17,7 @@ use super::act::{Job, Outcome as Act};
 use super::action::Action;
 use super::context::{Context, Places, Remembered};
 use super::key;
-use crate::api::{IamTokenStatus, Listed, REFRESH_REQUESTED};
+use crate::api::{IamTokenSpec, IamTokenStatus, Listed, REFRESH_REQUESTED};
 use crate::cluster;
 use crate::core::decide::{self, Observed, Step, Work, next_look};
 use crate::core::observed::Seen;
@@ -27,7 +27,7 @@ use crate::core::record::Mark;
 use crate::core::schedule::{LONGEST_SLEEP, later};
 use crate::core::status;
 use crate::core::target::target_name;
-use crate::core::view::{Claim, Key, View};
+use crate::core::view::{Claim, Key};
 use crate::iam::order::Lane;
 use crate::telemetry::metrics::{Outcome, Reconcile};
 
@@ -164,8 +164,9 @@ impl Look<'_> {
     async fn at(&mut self, token: &Listed) -> Action {
         let before = token.status.clone().unwrap_or_default();
         let spec = token.spec.as_ref().ok_or(Problem::Undecodable);
-        let plan = match spec.and_then(|spec| Plan::new(&self.key.name, spec, &self.context.endpoints)) {
+        let plan = match spec.and_then(|spec| self.plan(spec)) {
             Ok(plan) => plan,
+            Err(Problem::LendersUnknown) if !self.context.credentials.is_late() => return Action::requeue(SOON),
             Err(problem) => return self.at_unplannable(token, &before, &problem).await,
         };
         for _ in 0..MOST_STEPS {
@@ -175,6 +176,11 @@ impl Look<'_> {
             }
         }
         Action::requeue(SOON)
+    }
+
+    fn plan(&self, spec: &IamTokenSpec) -> Result<Plan, Problem> {
+        let endpoints = &self.context.endpoints;
+        self.context.credentials.with(|lenders| Plan::new(self.key, spec, endpoints, lenders))
     }
 
     async fn step(&mut self, token: &Listed, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {
@@ -191,6 +197,7 @@ impl Look<'_> {
             requested,
             winner: known.winner.as_deref(),
             last_target: last_target.map(|target| target.name.as_str()),
+            lender: plan.asker.lender.as_ref().map(|lender| lender.generation),
             source: &known.source,
             target: &known.target,
             memory: &memory,
@@ -253,7 +260,9 @@ impl Look<'_> {
         let line = self.context.in_line(self.key, &lane(work, scene.plan));
         let told = scene.observed.memory.trouble.as_ref().map(|trouble| trouble.problem.clone());
         let long = line.waited >= WORTH_A_WORD;
-        let problem = told.or_else(|| line.trouble.map(Problem::Iam)).or_else(|| long.then_some(Problem::Queued));
+        let problem = told
+            .or_else(|| line.trouble.map(|failure| scene.plan.asker.veiled(Problem::Iam(failure))))
+            .or_else(|| long.then_some(Problem::Queued));
         let ready = status::is_ready(scene.before, &situation(scene, problem.as_ref()), scene.now);
         let again = (!long).then(|| later(scene.now, WORTH_A_WORD));
         if problem.is_some() || (status::was_ready(scene.before) && !ready) {
@@ -264,12 +273,12 @@ impl Look<'_> {
     }
 
     fn known(&self, plan: &Plan) -> Known {
-        let [source, target] =
-            [plan.source.secret(), Some(plan.target.name.as_str())].map(|name| name.map(|name| self.key.sibling(name)));
-        let seen = |view: &View, secret: Option<&Key>| secret.map(|secret| view.seen(secret)).unwrap_or_default();
+        let source = plan.asker.secret(&self.key.namespace);
+        let lent = source.as_ref().filter(|_| plan.asker.lender.is_some());
+        let lent = lent.map(|secret| self.context.credentials.with(|lenders| lenders.seen(secret)));
         self.context.with_view(|view| Known {
-            source: seen(view, source.as_ref()),
-            target: seen(view, target.as_ref()),
+            source: lent.or_else(|| source.map(|secret| view.seen(&secret))).unwrap_or_default(),
+            target: view.seen(&self.key.sibling(&plan.target.name)),
             winner: view.winner(self.key),
         })
     }
@@ -282,5 +291,5 @@ impl Look<'_> {
 
 /// Who is asked for it.
 fn lane(work: Work, plan: &Plan) -> Lane {
-    matches!(work, Work::Refresh(_)).then(|| plan.endpoint.clone())
+    matches!(work, Work::Refresh(_)).then(|| plan.asker.endpoint.clone())
 }

@@ -29,6 +29,8 @@ pub struct Observed<'a> {
     pub winner: Option<&'a str>,
     /// The target that the status names.
     pub last_target: Option<&'a str>,
+    /// `metadata.generation` of the `ClusterIamCredential`, where it lends the credential.
+    pub lender: Option<i64>,
     /// The Secret that holds the API key.
     pub source: &'a Seen,
     /// The Secret that the token goes to.
@@ -102,6 +104,7 @@ impl<'a> Observed<'a> {
     pub fn inputs(&self) -> Inputs {
         Inputs {
             generation: self.generation,
+            lender: self.lender,
             requested: self.requested.map(str::to_owned),
             source: self.source.facts().map(|facts| facts.mark.clone()),
             target: self.target.facts().map(|facts| facts.mark.clone()),
@@ -176,8 +179,8 @@ pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
         (Some(work), None) if !no_source => return Step::Work(work),
         _ if rewrite.is_some() && others.is_none() => return Step::Work(Work::Rewrite),
         _ if no_source => {
-            let name = plan.source.secret().unwrap_or_default().to_owned();
-            return Step::Refuse(Problem::SourceNotFound { name });
+            let name = plan.asker.source.secret().unwrap_or_default().to_owned();
+            return Step::Refuse(plan.asker.veiled(Problem::SourceNotFound { name }));
         }
         (Some(_), Some(blocked)) => return blocked.wait(),
         _ => {}

@@ -80,6 +80,7 @@ pub struct Failed {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
     pub(super) generation: i64,
+    pub(super) lender: Option<i64>,
     pub(super) requested: Option<String>,
     pub(super) source: Option<Mark>,
     pub(super) target: Option<Mark>,

@@ -3,6 +3,7 @@
 //! [`plan`] fills in a spec, [`view`] knows who names which Secret, [`decide`](mod@decide) picks the next step,
 //! [`schedule`] knows when, [`render`] writes the Secret, [`status`] says what happened.
 
+pub mod asker;
 pub mod breaker;
 pub mod credential;
 pub mod decide;
@@ -10,6 +11,7 @@ pub mod digest;
 pub mod endpoint;
 pub mod failure;
 pub mod lease;
+pub mod lenders;
 pub mod memory;
 pub mod observed;
 pub mod ownership;

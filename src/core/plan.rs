@@ -2,25 +2,22 @@
 
 use serde_json::json;
 
+use super::asker::Asker;
 use super::digest;
-use super::endpoint::{Endpoint, Endpoints};
+use super::endpoint::Endpoints;
+use super::lenders::Lenders;
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
 use super::schedule::RenewBefore;
 use super::target::Target;
-use crate::api::{IamTokenSpec, MANAGED, RECORD, TrustedProfile};
+use super::view::Key;
+use crate::api::{IamTokenSpec, MANAGED, RECORD};
 
 /// What is to be done for one `IamToken`, with nothing left open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Who asks.
-    pub source: Source,
-    /// The trusted profile that it becomes, if it becomes one.
-    pub profile: Option<Profile>,
-    /// Where the key is exchanged.
-    pub endpoint: Endpoint,
-    /// The account that the token must be of.
-    pub account_id: Option<String>,
+    /// Who asks, who it becomes, and where.
+    pub asker: Asker,
     /// When to refresh.
     pub renew_before: RenewBefore,
     /// Leave everything as it is.
@@ -33,52 +30,15 @@ pub struct Plan {
     pub shape: String,
 }
 
-/// Where the credential comes from. All names are of the `IamToken`'s namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// An API key in a Secret.
-    ApiKey {
-        /// The Secret's name.
-        name: String,
-        /// The key in its data.
-        key: String,
-    },
-    /// A token of a ServiceAccount.
-    ServiceAccount {
-        /// The ServiceAccount's name.
-        name: String,
-    },
-}
-
-/// A trusted profile, as its IAM token request names it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Profile {
-    /// `Profile-…`
-    Id(String),
-    /// The name in the account of the credential, or of `accountId`.
-    Name(String),
-    /// `crn:v1:…`
-    Crn(String),
-}
-
-const DEFAULT_KEY: &str = "apikey";
-
 // === impl Plan ===
 
 impl Plan {
-    /// The plan for the `IamToken` called `name`.
+    /// The plan for this `IamToken`; `lenders` is what is known of the `ClusterIamCredentials`.
     ///
     /// # Errors
     /// The [`Problem`] that a person has to mend in the spec, or in what the operator allows.
-    pub fn new(name: &str, spec: &IamTokenSpec, endpoints: &Endpoints) -> Result<Self, Problem> {
-        let (source, profile) = credential(spec)?;
-        let endpoint = match &spec.endpoint {
-            None => endpoints.default_one(),
-            Some(text) => endpoints.find(text).ok_or_else(|| Problem::EndpointNotAllowed {
-                endpoint: text.clone(),
-                allowed: endpoints.to_string(),
-            })?,
-        };
+    pub fn new(key: &Key, spec: &IamTokenSpec, endpoints: &Endpoints, lenders: &Lenders) -> Result<Self, Problem> {
+        let asker = asker(key, spec, endpoints, lenders)?;
         let renew_before = match &spec.renew_before {
             None => RenewBefore::default(),
             Some(text) => RenewBefore::parse(text).ok_or(Problem::InvalidField {
@@ -86,15 +46,15 @@ impl Plan {
                 hint: "must be a share of the lifetime from 1% to 50%, or a duration such as 12m",
             })?,
         };
-        let target = Target::new(name, spec)?;
-        if source.secret() == Some(&target.name) {
+        let target = Target::new(&key.name, spec)?;
+        if asker.secret(&key.namespace) == Some(key.sibling(&target.name)) {
             return Err(Problem::InvalidField {
                 field: "spec.target.name",
                 hint: "must be another Secret than the one that holds the API key",
             });
         }
         Ok(Self {
-            ask: ask(&source, profile.as_ref(), endpoint, spec.account_id.as_deref()),
+            ask: asker.digest(),
             shape: digest::of_json(&json!([
                 target.type_,
                 target.labels,
@@ -102,10 +62,7 @@ impl Plan {
                 target.retain,
                 target.data
             ])),
-            source,
-            profile,
-            endpoint: endpoint.clone(),
-            account_id: spec.account_id.clone(),
+            asker,
             renew_before,
             suspend: spec.suspend.unwrap_or(false),
             target,
@@ -126,83 +83,17 @@ impl Plan {
     }
 }
 
-// === impl Source, Profile ===
-
-impl Source {
-    /// The Secret that it is read from, where it is one.
-    #[must_use]
-    pub fn secret(&self) -> Option<&str> {
-        match self {
-            Self::ApiKey { name, .. } => Some(name),
-            Self::ServiceAccount { .. } => None,
-        }
-    }
-}
-
-impl Profile {
-    /// The form field that IAM takes it in (IBM's OpenAPI of IAM Identity, `getTokenCrToken`, `getTokenAssume`).
-    #[must_use]
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::Id(_) => "profile_id",
-            Self::Name(_) => "profile_name",
-            Self::Crn(_) => "profile_crn",
-        }
-    }
-
-    /// What it is named.
-    #[must_use]
-    pub fn value(&self) -> &str {
-        match self {
-            Self::Id(value) | Self::Name(value) | Self::Crn(value) => value,
-        }
-    }
-}
-
-/// The digest of all that decides which token is wanted. That of a plain API key is what it was before there were others.
-fn ask(source: &Source, profile: Option<&Profile>, endpoint: &Endpoint, account_id: Option<&str>) -> String {
-    let profile = profile.map(|profile| (profile.field(), profile.value()));
-    match (source, profile) {
-        (Source::ApiKey { name, key }, None) => digest::of_json(&json!([name, key, endpoint.as_str(), account_id])),
-        (Source::ApiKey { name, key }, profile) => {
-            digest::of_json(&json!(["apiKey", name, key, profile, endpoint.as_str(), account_id]))
-        }
-        (Source::ServiceAccount { name }, profile) => {
-            digest::of_json(&json!(["serviceAccount", name, profile, endpoint.as_str(), account_id]))
-        }
-    }
-}
-
-fn credential(spec: &IamTokenSpec) -> Result<(Source, Option<Profile>), Problem> {
+fn asker(key: &Key, spec: &IamTokenSpec, endpoints: &Endpoints, lenders: &Lenders) -> Result<Asker, Problem> {
     let invalid = |field, hint| Err(Problem::InvalidField { field, hint });
-    let profile = spec.trusted_profile.as_ref().map(profile).transpose()?;
-    match (&spec.api_key_secret_ref, &spec.service_account_ref, &spec.credential_ref) {
-        (Some(_), None, None) if matches!(profile, Some(Profile::Name(_))) && spec.account_id.is_none() => {
-            invalid("spec.trustedProfile.name", "needs spec.accountId, or use spec.trustedProfile.id in its place")
-        }
-        (Some(reference), None, None) => {
-            let key = reference.key.clone().unwrap_or_else(|| DEFAULT_KEY.into());
-            Ok((Source::ApiKey { name: reference.name.clone(), key }, profile))
-        }
-        (None, Some(_), None) if profile.is_none() => {
-            invalid("spec.trustedProfile", "must name the profile that the ServiceAccount becomes")
-        }
-        (None, Some(reference), None) => Ok((Source::ServiceAccount { name: reference.name.clone() }, profile)),
-        (None, None, Some(_)) => Err(Problem::CredentialUnsupported { field: "spec.credentialRef" }),
-        _ => invalid("spec", "must have exactly one credential, such as apiKeySecretRef"),
+    let Some(reference) = &spec.credential_ref else { return Asker::own(spec, endpoints) };
+    if spec.api_key_secret_ref.is_some() || spec.service_account_ref.is_some() {
+        return invalid("spec", "must have exactly one credential, such as apiKeySecretRef");
     }
-}
-
-fn profile(given: &TrustedProfile) -> Result<Profile, Problem> {
-    match (&given.id, &given.name, &given.crn) {
-        (Some(id), None, None) => Ok(Profile::Id(id.clone())),
-        (None, Some(name), None) => Ok(Profile::Name(name.clone())),
-        (None, None, Some(crn)) => Ok(Profile::Crn(crn.clone())),
-        _ => Err(Problem::InvalidField {
-            field: "spec.trustedProfile",
-            hint: "must have exactly one of id, name and crn",
-        }),
+    if spec.trusted_profile.is_some() || spec.endpoint.is_some() || spec.account_id.is_some() {
+        let hint = "leaves trustedProfile, endpoint and accountId to the ClusterIamCredential: remove them";
+        return invalid("spec.credentialRef", hint);
     }
+    lenders.lend(&reference.name, &key.namespace).cloned()
 }
 
 #[cfg(test)]

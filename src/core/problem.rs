@@ -17,10 +17,35 @@ pub enum Problem {
         /// What it must be, as the rest of a sentence.
         hint: &'static str,
     },
-    /// A credential that this version does not know.
-    CredentialUnsupported {
-        /// The field that names it.
-        field: &'static str,
+    /// A `credentialRef`, where the operator was not started to lend credentials.
+    NothingIsLent,
+    /// What is lent is not known yet, or cannot be listed.
+    LendersUnknown,
+    /// No such `ClusterIamCredential`.
+    CredentialNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// The `ClusterIamCredential` does not admit the `IamToken`'s namespace.
+    NamespaceNotAdmitted {
+        /// Its name.
+        name: String,
+        /// The namespace.
+        namespace: String,
+    },
+    /// As the users of a `ClusterIamCredential` are told of a problem with it.
+    Lent {
+        /// Its name.
+        name: String,
+        /// What its admin is told.
+        why: Box<Problem>,
+    },
+    /// A `ClusterIamCredential` names a namespace that the operator was not started to read credentials in.
+    NotLockedAway {
+        /// The namespace.
+        namespace: String,
+        /// Those that it may name.
+        allowed: String,
     },
     /// Not on the admin's list.
     EndpointNotAllowed {
@@ -140,8 +165,13 @@ impl Problem {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Undecodable | Self::InvalidField { .. } => Reason::InvalidSpec,
-            Self::CredentialUnsupported { .. } => Reason::CredentialUnsupported,
+            Self::Undecodable | Self::InvalidField { .. } | Self::NotLockedAway { .. } => Reason::InvalidSpec,
+            Self::NothingIsLent => Reason::CredentialUnsupported,
+            Self::LendersUnknown => Reason::ApiServerUnavailable,
+            Self::CredentialNotFound { .. } => Reason::CredentialNotFound,
+            Self::NamespaceNotAdmitted { .. } => Reason::NamespaceNotAdmitted,
+            Self::Lent { why, .. } if why.needs_a_person() => Reason::CredentialNotReady,
+            Self::Lent { why, .. } => why.reason(),
             Self::EndpointNotAllowed { .. } => Reason::EndpointNotAllowed,
             Self::SourceNotFound { .. } => Reason::SourceNotFound,
             Self::SourceKeyNotFound { .. } => Reason::SourceKeyNotFound,
@@ -163,7 +193,8 @@ impl Problem {
         match self {
             Self::Api(problem) => !matches!(problem.kind, ApiKind::Conflict | ApiKind::Unavailable),
             Self::Iam(failure) => failure.needs_a_person(),
-            Self::Queued => false,
+            Self::Lent { why, .. } => why.needs_a_person(),
+            Self::Queued | Self::LendersUnknown => false,
             _ => true,
         }
     }
@@ -180,7 +211,8 @@ impl Problem {
                 ApiKind::Immutable | ApiKind::OtherType | ApiKind::TooLarge => Retry::OnChange,
             },
             Self::Iam(failure) => failure.retry(),
-            Self::Queued => Retry::Soon,
+            Self::Lent { why, .. } => why.retry(),
+            Self::Queued | Self::LendersUnknown => Retry::Soon,
             // ServiceAccounts and roles are not watched.
             Self::ServiceAccountNotFound { .. } | Self::TokenRequestRefused { .. } => Retry::EverSlower,
             _ => Retry::OnChange,
@@ -195,13 +227,32 @@ impl Problem {
                 "The IamToken does not decode. Compare it with `kubectl explain iamtoken.spec` and apply it again."
                     .into()
             }
-            Self::InvalidField { field, hint } => format!("{field} {hint}. Correct the IamToken."),
-            Self::CredentialUnsupported { field } => {
-                format!(
-                    "{field} is not supported by this version of the operator. Use spec.apiKeySecretRef or \
-                     spec.serviceAccountRef."
-                )
+            Self::InvalidField { field, hint } => format!("{field} {hint}. Correct the spec."),
+            Self::NothingIsLent => "spec.credentialRef is of no use: this operator was started without ClusterIamCredentials. \
+                 Use spec.apiKeySecretRef, or ask its admin to set the chart's clusterCredentials.namespaces."
+                .into(),
+            Self::LendersUnknown => "ClusterIamCredentials could not be listed yet. It is tried again by itself; where it \
+                 takes long, ask the operator's admin whether their CRD and role are installed."
+                .into(),
+            Self::CredentialNotFound { name } => format!(
+                "ClusterIamCredential {name} does not exist. Correct spec.credentialRef.name, or ask the cluster's admin to \
+                 create it."
+            ),
+            Self::NamespaceNotAdmitted { name, namespace } => format!(
+                "ClusterIamCredential {name} does not admit namespace {namespace}. Ask the cluster's admin to add it to \
+                 its allowedNamespaces."
+            ),
+            Self::Lent { name, why } if why.needs_a_person() => format!(
+                "ClusterIamCredential {name} gives no tokens. Ask the cluster's admin, whom `kubectl describe \
+                 clusteriamcredential {name}` tells why."
+            ),
+            Self::Lent { name, .. } => {
+                format!("ClusterIamCredential {name} gives no tokens at the moment. It is tried again by itself.")
             }
+            Self::NotLockedAway { namespace, allowed } => format!(
+                "The operator may not read credentials in namespace {namespace}. Use {allowed}, or add the namespace to the \
+                 chart's clusterCredentials.namespaces (--credential-namespaces)."
+            ),
             Self::EndpointNotAllowed { endpoint, allowed } => format!(
                 "The endpoint {endpoint} is not allowed. Use one of {allowed}, or ask the operator's admin to allow it."
             ),

@@ -101,7 +101,7 @@ pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTo
         target: s.target.map(|name| TargetStatus { name: name.to_owned() }).or_else(|| before.target.clone()),
     };
     let mut put = |type_, truth, reason: Reason, message| {
-        let new = condition(before, s.generation, type_, truth, reason, message, now);
+        let new = condition(&before.conditions, s.generation, type_, truth, reason, message, now);
         status.conditions.push(new);
     };
     let ready = is_ready(before, s, now);
@@ -168,8 +168,9 @@ fn skew(held: &Held) -> String {
     }
 }
 
-fn condition(
-    before: &IamTokenStatus,
+/// The condition, given those before: one that says the same has the same times and text.
+pub(super) fn condition(
+    before: &[Condition],
     generation: i64,
     type_: &str,
     truth: bool,
@@ -178,7 +179,7 @@ fn condition(
     now: Timestamp,
 ) -> Condition {
     let status = if truth { "True" } else { "False" };
-    let old = before.conditions.iter().find(|old| old.type_ == type_ && old.status == status);
+    let old = before.iter().find(|old| old.type_ == type_ && old.status == status);
     let message = match old.filter(|old| without_request_id(&old.message) == without_request_id(&message)) {
         Some(old) => old.message.clone(),
         None => message,

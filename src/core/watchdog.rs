@@ -31,6 +31,10 @@ pub enum Watched {
     IamTokens,
     /// The metadata of Secrets.
     Secrets,
+    /// The `ClusterIamCredentials`.
+    ClusterIamCredentials,
+    /// The labels of namespaces.
+    Namespaces,
 }
 
 /// What hangs.
@@ -148,6 +152,8 @@ impl fmt::Display for Watched {
         f.write_str(match self {
             Self::IamTokens => "IamTokens",
             Self::Secrets => "Secrets",
+            Self::ClusterIamCredentials => "ClusterIamCredentials",
+            Self::Namespaces => "namespaces",
         })
     }
 }

@@ -13,10 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::api::Identity;
+use crate::core::asker::Profile;
 use crate::core::digest;
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::Failure;
-use crate::core::plan::Profile;
 use crate::core::schedule::Life;
 use crate::core::view::Key;
 

@@ -15,8 +15,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Ask, Credential, Grant, claims};
+use crate::core::asker::Profile;
 use crate::core::failure::{Failure, Flaw, Kind, Verdict};
-use crate::core::plan::Profile;
 use crate::core::schedule::{Life, since, whole_seconds};
 
 /// The largest answer that is read, in bytes. Real ones have about two thousand.

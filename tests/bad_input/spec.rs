@@ -100,12 +100,12 @@ async fn the_longest_and_shortest_spans_work() {
 }
 
 #[tokio::test]
-async fn a_credential_of_a_later_version_is_named_and_costs_no_token() {
+async fn a_credential_ref_where_nothing_is_lent_is_named_and_costs_no_token() {
     let world = World::start().await;
     world.put_pair("hpcs").await;
     let data = world.ready("hpcs").await;
     world.change_spec("hpcs", &json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}})).await;
-    let words = ["spec.credentialRef", "not supported", "spec.apiKeySecretRef"];
+    let words = ["spec.credentialRef", "spec.apiKeySecretRef", "clusterCredentials.namespaces"];
     stalled_but_ready(&world, "hpcs", "CredentialUnsupported", &words, ("hpcs", &data)).await;
     world.put_token("new", &json!({"credentialRef": {"name": "c"}})).await;
     stalled_and_not_ready(&world, "new", "CredentialUnsupported", &words).await;

@@ -6,18 +6,27 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kube::Client;
+use iam_token_operator::api::ClusterIamCredential;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use testkit::control_plane::{AuditEvent, ControlPlane};
 use testkit::fake_iam::FakeIam;
 use testkit::proxy::{Proxy, Road};
 
-use crate::harness::{Operator, World, eventually};
+use crate::harness::{Operator, World, eventually, put_secret};
 use crate::helm::{NAMESPACE, RELEASE, objects, only};
 use crate::release::{cluster, crd_is_established, release};
 
 /// What only a silent watch makes the operator do.
 const BY_A_SILENT_WATCH: &str = "get iamtoken.dev/iamtokens";
+
+/// Kubernetes lets everybody ask who they are (the ClusterRole `system:basic-user`).
+const GRANTED_TO_ALL: &str = "create authentication.k8s.io/selfsubjectreviews";
+
+/// Where keys are lent from.
+const VAULT: &str = "orders";
 
 /// How long that may take: two refreshes and the deadline of a request.
 const WITHIN: Duration = Duration::from_mins(2);
@@ -115,14 +124,39 @@ async fn until_used(plane: &ControlPlane, wanted: &BTreeSet<Right>) {
     }
 }
 
-/// Installs the chart, lets the operator do all that it ever does in each of these namespaces, and compares.
-async fn nothing_is_missing_and_nothing_too_much(watched: &str, namespaces: &[&str]) {
+/// What takes rights that the chart grants only where it is asked to.
+async fn whole_life_of_what_is_off_by_default(world: &World) {
+    put_secret(&world.client, VAULT, "shared", &json!({"apikey": world.iam.service_id_key("shared")})).await;
+    let credential = serde_json::from_value(json!({
+        "apiVersion": "iamtoken.dev/v1alpha1", "kind": "ClusterIamCredential", "metadata": {"name": "shared"},
+        "spec": {
+            "apiKeySecretRef": {"namespace": VAULT, "name": "shared"},
+            "allowedNamespaces": {"names": [world.namespace]},
+        },
+    }))
+    .unwrap();
+    let api: Api<ClusterIamCredential> = Api::all(world.client.clone());
+    api.create(&PostParams::default(), &credential).await.unwrap();
+    world.put_token("lent", &json!({"credentialRef": {"name": "shared"}})).await;
+    world.condition("lent", "Ready", "TokenValid").await;
+    // That IAM doesn't know the cluster takes no right.
+    let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), &world.namespace);
+    let account = serde_json::from_value(json!({"metadata": {"name": "client"}})).unwrap();
+    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let account = json!({"serviceAccountRef": {"name": "client"}, "trustedProfile": {"id": "Profile-1"}});
+    world.put_token("account", &account).await;
+    world.condition("account", "Stalled", "CredentialRejected").await;
+}
+
+/// Installs the chart, lets the operator do all that it ever does in each of these namespaces, and compares. `more` are
+/// values that turn on what is off by default.
+async fn nothing_is_missing_and_nothing_too_much(watched: &str, namespaces: &[&str], more: &str) {
     let plane: &'static ControlPlane = Box::leak(Box::new(cluster().await));
     let client: Client = plane.admin();
     let iam = FakeIam::start();
     iam.set_lifetime(12);
     let values = format!(
-        "{{watchNamespaces: {watched}, allowedEndpoints: ['{}'], allowInsecureHttp: true, rbac: {{aggregate: false}}}}",
+        "{{watchNamespaces: {watched}, allowedEndpoints: ['{}'], allowInsecureHttp: true, rbac: {{aggregate: false}}{more}}}",
         iam.url()
     );
     release(plane, "install", &values, &[]).unwrap();
@@ -136,6 +170,9 @@ async fn nothing_is_missing_and_nothing_too_much(watched: &str, namespaces: &[&s
         world.namespace = (*namespace).to_owned();
         whole_life(&world).await;
     }
+    if !more.is_empty() {
+        whole_life_of_what_is_off_by_default(&world).await;
+    }
     deafen(&road).await;
     let mut wanted = granted(&objects);
     wanted.insert(BY_A_SILENT_WATCH.into());
@@ -144,19 +181,27 @@ async fn nothing_is_missing_and_nothing_too_much(watched: &str, namespaces: &[&s
     let requests = requests(plane).await;
     let refused: Vec<_> = requests.iter().filter(|event| [401, 403].contains(&event.code)).collect();
     assert!(refused.is_empty(), "one more verb is needed: {refused:#?}");
-    let (used, granted) = (used(&requests), granted(&objects));
+    let (mut used, granted) = (used(&requests), granted(&objects));
+    used.remove(GRANTED_TO_ALL);
     assert_eq!(granted.difference(&used).collect::<Vec<_>>(), Vec::<&Right>::new(), "granted, and never used");
     assert_eq!(used.difference(&granted).collect::<Vec<_>>(), Vec::<&Right>::new(), "used, and granted elsewhere");
-    let elsewhere = |event: &&AuditEvent| ![namespaces, &[NAMESPACE, ""]].concat().contains(&event.namespace.as_str());
+    let elsewhere =
+        |event: &&AuditEvent| ![namespaces, &[NAMESPACE, VAULT, ""]].concat().contains(&event.namespace.as_str());
     assert_eq!(requests.iter().find(elsewhere), None);
 }
 
 #[tokio::test]
 async fn the_cluster_role_is_what_is_needed() {
-    nothing_is_missing_and_nothing_too_much("[]", &["payments"]).await;
+    nothing_is_missing_and_nothing_too_much("[]", &["payments"], "").await;
 }
 
 #[tokio::test]
 async fn the_roles_of_listed_namespaces_are_what_is_needed() {
-    nothing_is_missing_and_nothing_too_much("[payments, orders]", &["payments", "orders"]).await;
+    nothing_is_missing_and_nothing_too_much("[payments, orders]", &["payments", "orders"], "").await;
+}
+
+#[tokio::test]
+async fn what_is_off_by_default_is_granted_what_is_needed() {
+    let more = format!(", clusterCredentials: {{namespaces: [{VAULT}]}}, serviceAccountTokens: {{enabled: true}}");
+    nothing_is_missing_and_nothing_too_much("[payments]", &["payments"], &more).await;
 }

@@ -82,7 +82,9 @@ fn no_command_and_unknown_ones_are_misuse() {
 }
 
 #[test]
-fn crd_prints_the_committed_file() {
-    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/crds/iamtokens.yaml")).unwrap();
+fn crd_prints_the_committed_files() {
+    let committed = ["iamtokens", "clusteriamcredentials"]
+        .map(|name| std::fs::read_to_string(format!("{}/crds/{name}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap())
+        .concat();
     assert_eq!(call(&["crd"]).run().succeeded(), committed);
 }

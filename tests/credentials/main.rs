@@ -5,6 +5,8 @@
 mod harness;
 
 mod command;
+mod lender;
+mod lent;
 mod profile;
 mod refused;
 mod setup;

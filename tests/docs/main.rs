@@ -27,7 +27,7 @@ async fn every_command_in_the_guides_works() {
         namespaces: &["default".to_owned()],
         endpoints: &[iam.url()],
         log_level: "info",
-        more: &[],
+        more: &["--credential-namespaces", "iam-keys"],
     });
     let entries =
         ["docs", "docs/guides"].map(|folder| (folder, std::fs::read_dir(format!("{ROOT}/{folder}")).unwrap()));

@@ -211,15 +211,18 @@ fn rules_of_the_chart() -> Vec<Value> {
 }
 
 pub async fn install_crd(plane: &ControlPlane) {
-    put_crd(plane, &from_yaml("crds/iamtokens.yaml")).await;
+    for file in ["crds/iamtokens.yaml", "crds/clusteriamcredentials.yaml"] {
+        put_crd(plane, &from_yaml(file)).await;
+    }
 }
 
 pub async fn put_crd(plane: &ControlPlane, crd: &CustomResourceDefinition) {
     let crds: Api<CustomResourceDefinition> = Api::all(plane.admin());
     let params = PatchParams::apply("tests").force();
-    crds.patch("iamtokens.iamtoken.dev", &params, &Patch::Apply(crd)).await.unwrap();
+    let name = crd.metadata.name.as_deref().unwrap();
+    crds.patch(name, &params, &Patch::Apply(crd)).await.unwrap();
     eventually("the CRD established", async || {
-        let crd = crds.get("iamtokens.iamtoken.dev").await.unwrap();
+        let crd = crds.get(name).await.unwrap();
         let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
         let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
         if established { Ok(()) } else { Err(conditions) }

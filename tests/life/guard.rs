@@ -3,11 +3,13 @@
 use iam_token_operator::api::IamTokenSpec;
 use iam_token_operator::cluster::target::Targets;
 use iam_token_operator::core::endpoint::{Endpoint, Endpoints};
+use iam_token_operator::core::lenders::Lenders;
 use iam_token_operator::core::observed::Seen;
 use iam_token_operator::core::plan::Plan;
 use iam_token_operator::core::problem::ApiKind;
 use iam_token_operator::core::record::{Mark, Owner, Record};
 use iam_token_operator::core::render::{self, Expect};
+use iam_token_operator::core::view::Key;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::DeleteParams;
@@ -23,7 +25,8 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
         serde_json::from_value(json!({"apiKeySecretRef": {"name": "key"}, "target": {"deletionPolicy": "Retain"}}))
             .unwrap();
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    let plan = Plan::new("target", &spec, &endpoints).unwrap();
+    let key = Key { namespace: namespace.to_owned(), name: "target".into() };
+    let plan = Plan::new(&key, &spec, &endpoints, &Lenders::default()).unwrap();
     let record = Record {
         owner: Owner { namespace: namespace.to_owned(), name: "target".into(), uid: "uid-1".into() },
         refreshed_at: Timestamp::UNIX_EPOCH,

@@ -62,6 +62,7 @@ async fn clock_and_exchange_are_arguments() {
     let endpoint = Endpoint::parse("https://iam.invalid", false).unwrap();
     let settings = Settings {
         namespaces: vec![namespace.clone()],
+        credential_namespaces: vec![],
         endpoints: Endpoints::new(vec![endpoint]).unwrap(),
         concurrency: 4,
         lease: None,

@@ -60,7 +60,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
-{{- if .Values.serviceAccountTokens.enabled }}
+{{- with include "iam-token-operator.serviceAccountTokenRule" . }}
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{/* The right to tokens of ServiceAccounts, where it is granted. */}}
+{{- define "iam-token-operator.serviceAccountTokenRule" -}}
+{{- if .Values.serviceAccountTokens.enabled -}}
 - apiGroups: [""]
   resources: [serviceaccounts/token]
   {{- with .Values.serviceAccountTokens.names }}

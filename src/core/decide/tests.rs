@@ -33,7 +33,9 @@ fn plan(changes: &Value) -> Plan {
         spec[field] = value.clone();
     }
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints).unwrap()
+    let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
+    let lenders = crate::core::lenders::Lenders::default();
+    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints, &lenders).unwrap()
 }
 
 fn mark(uid: &str, version: u64) -> Mark {
@@ -155,6 +157,7 @@ impl Scene {
 
     fn observed(&self) -> Observed<'_> {
         Observed {
+            lender: None,
             name: "hpcs",
             uid: UID,
             generation: self.generation,

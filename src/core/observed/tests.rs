@@ -8,7 +8,9 @@ const UID: &str = "uid-1";
 fn plan(target: &Value) -> Plan {
     let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": target});
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints).unwrap()
+    let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
+    let lenders = crate::core::lenders::Lenders::default();
+    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints, &lenders).unwrap()
 }
 
 fn record(name: &str, uid: &str, shape: &str) -> Value {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::asker::{Profile, Source};
 use crate::core::endpoint::Endpoint;
 use crate::core::target::{Content, target_name};
 use serde_json::Value;
@@ -10,7 +11,8 @@ const PRIVATE: &str = "https://private.iam.cloud.ibm.com";
 fn new(name: &str, spec: &Value) -> Result<Plan, Problem> {
     let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
     let endpoints = Endpoints::new(endpoints.to_vec()).unwrap();
-    Plan::new(name, &serde_json::from_value(spec.clone()).unwrap(), &endpoints)
+    let key = Key { namespace: "payments".into(), name: name.into() };
+    Plan::new(&key, &serde_json::from_value(spec.clone()).unwrap(), &endpoints, &Lenders::default())
 }
 
 /// A spec with `changes` to the smallest one there is.
@@ -29,9 +31,9 @@ fn plan(changes: &Value) -> Plan {
 #[test]
 fn the_smallest_spec_gets_every_default() {
     let plan = plan(&json!({}));
-    assert_eq!(plan.source, Source::ApiKey { name: "key".into(), key: "apikey".into() });
-    assert_eq!(plan.endpoint.as_str(), DEFAULT);
-    assert_eq!((plan.account_id, plan.renew_before, plan.suspend), (None, RenewBefore::Percent(20), false));
+    assert_eq!(plan.asker.source, Source::ApiKey { name: "key".into(), key: "apikey".into() });
+    assert_eq!(plan.asker.endpoint.as_str(), DEFAULT);
+    assert_eq!((plan.asker.account_id, plan.renew_before, plan.suspend), (None, RenewBefore::Percent(20), false));
     let target = plan.target;
     assert_eq!((target.name.as_str(), target.type_.as_str()), ("hpcs", "Opaque"));
     assert!(target.labels.is_empty() && target.annotations.is_empty() && !target.adopt && !target.retain);
@@ -56,10 +58,10 @@ fn everything_given_is_taken() {
         },
     }));
     assert_eq!(
-        (plan.source, plan.endpoint.as_str()),
+        (plan.asker.source, plan.asker.endpoint.as_str()),
         (Source::ApiKey { name: "key".into(), key: "k".into() }, PRIVATE)
     );
-    assert_eq!((plan.account_id.as_deref(), plan.suspend), (Some("0123"), true));
+    assert_eq!((plan.asker.account_id.as_deref(), plan.suspend), (Some("0123"), true));
     assert_eq!(plan.renew_before, RenewBefore::Span(Duration::from_mins(12)));
     let target = plan.target;
     assert_eq!((target.name.as_str(), target.type_.as_str(), target.adopt, target.retain), ("t", "x/y", true, true));
@@ -92,16 +94,68 @@ fn what_the_crd_should_have_refused_is_refused_here() {
 #[test]
 fn a_credential_that_is_not_supported_is_named() {
     let changes = json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}});
-    let expected = Problem::CredentialUnsupported { field: "spec.credentialRef" };
-    assert_eq!(new("hpcs", &spec(&changes)), Err(expected));
+    assert_eq!(new("hpcs", &spec(&changes)), Err(Problem::NothingIsLent));
+    for field in ["trustedProfile", "endpoint", "accountId"] {
+        let value = if field == "trustedProfile" { json!({"id": "p"}) } else { json!("https://iam.cloud.ibm.com") };
+        let problem =
+            new("hpcs", &spec(&json!({"apiKeySecretRef": null, "credentialRef": {"name": "c"}, field: value})));
+        assert!(matches!(problem, Err(Problem::InvalidField { field: "spec.credentialRef", .. })), "{problem:?}");
+    }
+}
+
+/// A `ClusterIamCredential` called `shared` with `changes`, as an IamToken of this namespace and name plans with it.
+fn lent(namespace: &str, name: &str, changes: &Value) -> Result<Plan, Problem> {
+    let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
+    let endpoints = Endpoints::new(endpoints.to_vec()).unwrap();
+    let mut spec = json!({
+        "apiKeySecretRef": {"namespace": "iam-keys", "name": "key"}, "allowedNamespaces": {"names": [namespace]},
+    });
+    for (field, value) in changes.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    let mut lenders = Lenders::new(["iam-keys".to_owned(), "more-keys".to_owned()], &endpoints);
+    lenders
+        .put(&serde_json::from_value(json!({"metadata": {"name": "shared", "generation": 1}, "spec": spec})).unwrap());
+    lenders.relisted();
+    let key = Key { namespace: namespace.into(), name: name.into() };
+    let token = serde_json::from_value(json!({"credentialRef": {"name": "shared"}})).unwrap();
+    Plan::new(&key, &token, &endpoints, &lenders)
+}
+
+#[test]
+fn whatever_the_lender_changes_is_another_ask() {
+    let key = |namespace: &str, name: &str| json!({"apiKeySecretRef": {"namespace": namespace, "name": name}});
+    let all = [
+        json!({}),
+        key("more-keys", "key"),
+        key("iam-keys", "other"),
+        json!({"endpoint": PRIVATE}),
+        json!({"accountId": "0123"}),
+        json!({"trustedProfile": {"id": "p"}}),
+        json!({
+            "apiKeySecretRef": null, "serviceAccountRef": {"namespace": "iam-keys", "name": "key"},
+            "trustedProfile": {"id": "p"},
+        }),
+    ];
+    let asks: std::collections::BTreeSet<_> =
+        all.iter().map(|changes| lent("payments", "hpcs", changes).unwrap().ask).collect();
+    assert_eq!(asks.len(), all.len());
+    assert!(!asks.contains(&plan(&json!({})).ask), "a Secret of the same name in the own namespace is another");
+}
+
+#[test]
+fn the_lenders_secret_is_nobodys_target() {
+    assert!(lent("payments", "key", &json!({})).is_ok(), "another namespace");
+    let refused = lent("iam-keys", "key", &json!({}));
+    assert!(matches!(refused, Err(Problem::InvalidField { field: "spec.target.name", .. })), "{refused:?}");
 }
 
 #[test]
 fn a_service_account_becomes_a_profile() {
     let sa = |profile: Value| json!({"apiKeySecretRef": null, "serviceAccountRef": {"name": "sa"}, "trustedProfile": profile});
     let plan = plan(&sa(json!({"name": "n"})));
-    assert_eq!(plan.source, Source::ServiceAccount { name: "sa".into() });
-    assert_eq!(plan.profile, Some(Profile::Name("n".into())));
+    assert_eq!(plan.asker.source, Source::ServiceAccount { name: "sa".into() });
+    assert_eq!(plan.asker.profile, Some(Profile::Name("n".into())));
     for (changes, field) in [
         (sa(json!(null)), "spec.trustedProfile"),
         (sa(json!({})), "spec.trustedProfile"),

@@ -31,7 +31,28 @@ fn all() -> Vec<(Problem, Reason, &'static [&'static str])> {
     vec![
         (Problem::Undecodable, Reason::InvalidSpec, &["kubectl explain"]),
         (Problem::InvalidField { field: "spec.x", hint: "a hint" }, Reason::InvalidSpec, &["spec.x", "a hint"]),
-        (Problem::CredentialUnsupported { field: "spec.x" }, Reason::CredentialUnsupported, &["spec.x"]),
+        (
+            Problem::NothingIsLent,
+            Reason::CredentialUnsupported,
+            &["spec.credentialRef", "clusterCredentials.namespaces"],
+        ),
+        (Problem::LendersUnknown, Reason::ApiServerUnavailable, &["ClusterIamCredentials"]),
+        (Problem::CredentialNotFound { name: "c".into() }, Reason::CredentialNotFound, &["ClusterIamCredential c"]),
+        (
+            Problem::NamespaceNotAdmitted { name: "c".into(), namespace: "ns".into() },
+            Reason::NamespaceNotAdmitted,
+            &["ClusterIamCredential c", "namespace ns", "allowedNamespaces"],
+        ),
+        (
+            Problem::Lent { name: "c".into(), why: Box::new(Problem::Undecodable) },
+            Reason::CredentialNotReady,
+            &["ClusterIamCredential c", "kubectl describe clusteriamcredential c"],
+        ),
+        (
+            Problem::NotLockedAway { namespace: "ns".into(), allowed: "iam-keys".into() },
+            Reason::InvalidSpec,
+            &["namespace ns", "iam-keys", "clusterCredentials.namespaces"],
+        ),
         (
             Problem::EndpointNotAllowed { endpoint: "https://e".into(), allowed: "https://a, https://b".into() },
             Reason::EndpointNotAllowed,
@@ -129,6 +150,7 @@ fn what_only_a_watched_change_can_mend_is_not_tried_again_before() {
     {
         let expected = match problem {
             Problem::ServiceAccountNotFound { .. } | Problem::TokenRequestRefused { .. } => Retry::EverSlower,
+            Problem::LendersUnknown => Retry::Soon,
             _ => Retry::OnChange,
         };
         assert_eq!(problem.retry(), expected, "{problem:?}");

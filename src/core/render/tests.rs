@@ -11,7 +11,9 @@ const EXACTLY: (&str, &str) = ("secret-uid", "77");
 fn plan(target: &Value) -> Plan {
     let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": target});
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints).unwrap()
+    let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
+    let lenders = crate::core::lenders::Lenders::default();
+    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints, &lenders).unwrap()
 }
 
 fn record(plan: &Plan, token: &str) -> Record {

@@ -315,7 +315,12 @@ fn problems() -> Vec<Problem> {
     all.extend([
         Problem::Undecodable,
         Problem::InvalidField { field: "spec.renewBefore", hint: "a hint" },
-        Problem::CredentialUnsupported { field: "spec.credentialRef" },
+        Problem::NothingIsLent,
+        Problem::LendersUnknown,
+        Problem::CredentialNotFound { name: name() },
+        Problem::NamespaceNotAdmitted { name: name(), namespace: "payments".into() },
+        Problem::Lent { name: name(), why: Box::new(Problem::SourceNotFound { name: name() }) },
+        Problem::NotLockedAway { namespace: "payments".into(), allowed: "iam-keys".into() },
         Problem::ServiceAccountNotFound { name: name() },
         Problem::TokenRequestRefused { name: name(), code: Some(403) },
         Problem::OwnServiceAccount { name: name() },

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::api::Identity;
+use crate::core::asker::Profile;
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::Verdict;
-use crate::core::plan::Profile;
 use crate::core::schedule::{Life, later};
 use crate::iam::Credential;
 use tokio::time::{advance, sleep};

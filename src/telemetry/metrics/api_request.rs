@@ -13,6 +13,9 @@ pub(super) fn classify(method: &Method, uri: &Uri) -> (Verb, Resource) {
     let mut path = path.skip(prefix).peekable();
     if path.peek() == Some(&"namespaces") {
         path.nth(1);
+        if path.peek().is_none() {
+            return (verb(method, uri, false), Resource::Namespaces);
+        }
     }
     let (resource, name, part) = (path.next(), path.next(), path.next());
     (verb(method, uri, name.is_some()), self::resource(resource, part))
@@ -36,6 +39,8 @@ fn resource(resource: Option<&str>, part: Option<&str>) -> Resource {
         (Some("iamtokens"), None) => Resource::IamTokens,
         (Some("iamtokens"), Some("status")) => Resource::IamTokenStatus,
         (Some("secrets"), None) => Resource::Secrets,
+        (Some("clusteriamcredentials"), None) => Resource::ClusterIamCredentials,
+        (Some("clusteriamcredentials"), Some("status")) => Resource::ClusterIamCredentialStatus,
         (Some("events"), None) => Resource::Events,
         (Some("leases"), None) => Resource::Leases,
         _ => Resource::Other,
@@ -67,6 +72,11 @@ mod tests {
         assert_eq!(of(&Method::PATCH, "/api/v1/namespaces/a/secrets/hpcs"), ("patch", "secrets"));
         assert_eq!(of(&Method::DELETE, "/api/v1/namespaces/a/secrets/hpcs"), ("delete", "secrets"));
         assert_eq!(of(&Method::POST, "/apis/events.k8s.io/v1/namespaces/a/events"), ("create", "events"));
+        assert_eq!(of(&Method::GET, "/api/v1/namespaces?&watch=true"), ("watch", "namespaces"));
+        let credential = format!("{tokens}/clusteriamcredentials/payments");
+        assert_eq!(of(&Method::GET, &credential), ("get", "clusteriamcredentials"));
+        let status = format!("{credential}/status");
+        assert_eq!(of(&Method::PATCH, &status), ("patch", "clusteriamcredentials/status"));
         let leases = "/apis/coordination.k8s.io/v1/namespaces/a/leases";
         assert_eq!(of(&Method::PUT, &format!("{leases}/iam-token-operator")), ("update", "leases"));
     }

@@ -79,6 +79,12 @@ values! {
         IamTokenStatus = "iamtokens/status",
         /// Secrets
         Secrets = "secrets",
+        /// `ClusterIamCredentials`
+        ClusterIamCredentials = "clusteriamcredentials",
+        /// The status of `ClusterIamCredentials`.
+        ClusterIamCredentialStatus = "clusteriamcredentials/status",
+        /// Namespaces
+        Namespaces = "namespaces",
         /// Events
         Events = "events",
         /// Leases
@@ -191,6 +197,8 @@ impl From<Watched> for Resource {
         match watched {
             Watched::IamTokens => Self::IamTokens,
             Watched::Secrets => Self::Secrets,
+            Watched::ClusterIamCredentials => Self::ClusterIamCredentials,
+            Watched::Namespaces => Self::Namespaces,
         }
     }
 }

@@ -67,6 +67,7 @@ impl Replica {
         });
         let settings = Settings {
             namespaces: vec![],
+            credential_namespaces: vec![],
             endpoints: Endpoints::new(vec![endpoint]).unwrap(),
             concurrency: site.concurrency,
             lease,

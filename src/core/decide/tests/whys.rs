@@ -135,7 +135,7 @@ fn without_a_source_nothing_is_fetched_and_the_token_in_place_stays() {
         ("another ask", gone(Scene::settled().spec(&json!({"accountId": "1"})))),
         ("a request", gone(Scene::settled().with(|it| it.requested = Some("now".into())))),
     ] {
-        assert_eq!(scene.plan.source.secret(), Some("key"));
+        assert_eq!(scene.plan.asker.source.secret(), Some("key"));
         for second in [0, DUE, EXPIRED] {
             assert_eq!(scene.step(second), refused, "{name} at {second}");
         }

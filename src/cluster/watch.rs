@@ -1,0 +1,26 @@
+//! What all watches have in common.
+
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt as _, future};
+use kube::runtime::{WatchStreamExt as _, watcher, watcher::Event};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use crate::core::watchdog::Watched;
+use crate::telemetry::metrics::Metrics;
+
+/// Lists and watches for ever, with a growing pause after each failure, which is counted.
+pub fn events<K>(api: Api<K>, watched: Watched, metrics: Metrics) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| {
+        let event = event.inspect_err(|error| {
+            warn!("the watch on {watched} failed: {error}");
+            metrics.watch_failed(watched);
+        });
+        future::ready(event.ok())
+    })
+}
