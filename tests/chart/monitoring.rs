@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::helm::{CHART, ROOT, objects, only};
 
@@ -55,6 +55,24 @@ fn every_panel_shows_something_and_overlaps_no_other() {
         for (x, y) in (0..side("w")).flat_map(|x| (0..side("h")).map(move |y| (x, y))) {
             assert!(side("x") + x < 24 && taken.insert((side("x") + x, side("y") + y)), "{}", panel["title"]);
         }
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_links_to_it_where_that_is_served() {
+    let runbooks = std::fs::read_to_string(format!("{ROOT}/docs/operations.md")).unwrap();
+    let url = "https://wiki.example/operations";
+    let on = format!("{{metrics: {{prometheusRule: {{enabled: true, runbookURL: '{url}'}}}}}}");
+    let (plain, linked) = (objects(ON), objects(&on));
+    let [plain, linked] = [&plain, &linked]
+        .map(|objects| only(objects, "PrometheusRule")["spec"]["groups"][0]["rules"].as_array().unwrap().clone());
+    assert_eq!(runbooks.matches("\n### ").count(), plain.len(), "a runbook without an alert");
+    for (plain, mut linked) in plain.into_iter().zip(linked) {
+        let alert = plain["alert"].as_str().unwrap();
+        assert!(runbooks.contains(&format!("\n### {alert}\n")), "{alert}");
+        let link = linked["annotations"].as_object_mut().unwrap().remove("runbook_url");
+        assert_eq!(link, Some(json!(format!("{url}#{}", alert.to_lowercase()))));
+        assert_eq!(plain, linked);
     }
 }
 

@@ -101,7 +101,11 @@ impl<'a> Tally<'a> {
         let help = "When the token in the target was asked for.";
         all.encode("token_last_refresh_timestamp", help, seconds, |token| at(token.refreshed_at))?;
         let help = "1 while the target holds a token that is valid now, else 0.";
-        all.encode("token_ready", help, None, |token| Some(i64::from(token.is(State::Ready))))
+        all.encode("token_ready", help, None, |token| Some(i64::from(token.is(State::Ready))))?;
+        let help = "1 while spec.suspend is true, else 0.";
+        all.encode("token_suspended", help, None, |token| Some(i64::from(token.is(State::Suspended))))?;
+        let help = "1 while a person must act, else 0.";
+        all.encode("token_stalled", help, None, |token| Some(i64::from(token.is(State::Stalled))))
     }
 }
 
