@@ -9,6 +9,7 @@ pub mod decide;
 pub mod digest;
 pub mod endpoint;
 pub mod failure;
+pub mod key_health;
 pub mod lease;
 pub mod memory;
 pub mod observed;
