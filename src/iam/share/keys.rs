@@ -93,3 +93,6 @@ impl Sharing {
         known != before
     }
 }
+
+#[cfg(test)]
+mod tests;
