@@ -116,13 +116,18 @@ impl<'a> ApiKey<'a> {
         let key = format!("The API key at key {} of Secret {}", self.key, self.secret);
         let at = health.expires_at.map(|at| whole_seconds(at).to_string()).unwrap_or_default();
         let replace = "create a new one and put it into the Secret; it is taken at once";
-        let locked = if health.locked { " It is locked: its expiry can be moved only once it is unlocked." } else { "" };
+        let locked =
+            if health.locked { " It is locked: its expiry can be moved only once it is unlocked." } else { "" };
         let message = match reason {
             Reason::ApiKeyDisabled => {
                 format!("{key} is disabled in IAM, which gives no more tokens for it. Enable it, or {replace}.")
             }
-            Reason::ApiKeyExpired => format!("{key} expired at {at}: IAM gives no more tokens for it. Now {replace}.{locked}"),
-            _ => format!("{key} expires at {at}: from then on IAM gives no tokens for it. Before that, {replace}.{locked}"),
+            Reason::ApiKeyExpired => {
+                format!("{key} expired at {at}: IAM gives no more tokens for it. Now {replace}.{locked}")
+            }
+            _ => format!(
+                "{key} expires at {at}: from then on IAM gives no tokens for it. Before that, {replace}.{locked}"
+            ),
         };
         Some((reason, message))
     }

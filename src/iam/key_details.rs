@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn anything_else_says_nothing() {
-        for body in ["", "{}", "[]", "null", "<html>", r#"{"locked":"no"}"#, r#"[false,null,null]"#, r#"{"locked":false"#] {
+        for body in
+            ["", "{}", "[]", "null", "<html>", r#"{"locked":"no"}"#, r#"[false,null,null]"#, r#"{"locked":false"#]
+        {
             assert_eq!(read(200, body.as_bytes()), None, "{body}");
         }
         for status in [201, 204, 302, 400, 401, 403, 404, 429, 500, 503] {

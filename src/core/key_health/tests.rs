@@ -99,7 +99,12 @@ fn the_message_names_secret_key_date_and_what_to_do() {
     let expired = first(Known::Told(expiring(0)), 0);
     assert!(risk(&expired).unwrap().1.contains("expired at 2027-01-15T08:00:00Z: IAM gives no more tokens for it."));
     let disabled = first(Known::Told(disabled()), 0);
-    assert!(risk(&disabled).unwrap().1.ends_with("Enable it, or create a new one and put it into the Secret; it is taken at once."));
+    assert!(
+        risk(&disabled)
+            .unwrap()
+            .1
+            .ends_with("Enable it, or create a new one and put it into the Secret; it is taken at once.")
+    );
 }
 
 #[test]

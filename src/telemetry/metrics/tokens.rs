@@ -11,7 +11,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::labels::State;
-use crate::api::{CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Listed};
+use crate::api::{
+    CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Listed,
+};
 use crate::core::schedule::later;
 
 /// IamTokens, as a watch knows them.

@@ -128,7 +128,8 @@ fn begin(says: impl IntoIterator<Item = Says>, followers: &[&str]) -> Scene {
 
 impl Scene {
     async fn exchange(&self) {
-        let granted = self.sharing.ask(ask("FAKE-key"), Want { newer_than: Some(self.iam.wall.now()), ..WANT }, None).await;
+        let granted =
+            self.sharing.ask(ask("FAKE-key"), Want { newer_than: Some(self.iam.wall.now()), ..WANT }, None).await;
         assert!(matches!(granted, Outcome::Granted(_)), "{granted:?}");
     }
 

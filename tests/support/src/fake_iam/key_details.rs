@@ -90,9 +90,8 @@ fn look(state: &State, method: &Method, headers: &HeaderMap, key: Option<&str>) 
     }
     let token = request::header(headers, &AUTHORIZATION);
     let token = token.as_deref().and_then(|text| text.strip_prefix("Bearer "));
-    let claims = token.and_then(|token| {
-        state.signing_key().verify(token, state.issuer(), state.timestamp().as_second()).ok()
-    });
+    let claims =
+        token.and_then(|token| state.signing_key().verify(token, state.issuer(), state.timestamp().as_second()).ok());
     let claims = claims.ok_or((StatusCode::UNAUTHORIZED, "invalid_token"))?;
     let key = key.filter(|key| !key.is_empty()).ok_or((StatusCode::BAD_REQUEST, "missing_header"))?;
     let world = state.lock();
