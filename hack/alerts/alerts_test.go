@@ -24,6 +24,7 @@ func healthy() scraped {
 		"iam_token_operator_token_stalled" + token:                        always(0),
 		"iam_token_operator_token_expiry_timestamp_seconds" + token:       timestamp(3 * time.Hour),
 		"iam_token_operator_token_next_refresh_timestamp_seconds" + token: timestamp(2 * time.Hour),
+		"iam_token_operator_api_key_expiry_timestamp_seconds" + token:     timestamp(60 * 24 * time.Hour),
 		exchanges("https://iam", "ok"):                                    growing(1),
 		exchanges("https://iam", "CredentialRejected"):                    always(3),
 		`iam_token_operator_clock_skew_seconds{endpoint="https://iam"}`:   always(2),
@@ -86,6 +87,11 @@ var situations = []situation{
 		"a key is rejected while others work", "IamTokenCredentialRejected",
 		scraped{exchanges("https://iam", "CredentialRejected"): growing(0.2)},
 		9 * time.Minute, 30 * time.Minute, `{endpoint="https://iam"}`,
+	},
+	{
+		"a key expires in 13 days", "IamTokenApiKeyExpiring",
+		scraped{"iam_token_operator_api_key_expiry_timestamp_seconds" + token: timestamp(13 * 24 * time.Hour)},
+		59 * time.Minute, time.Hour, alert,
 	},
 	{
 		"IAM's clock is ahead", "IamTokenOperatorClockSkew",

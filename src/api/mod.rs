@@ -13,7 +13,7 @@ pub use cluster_iam_credential::{
 };
 pub use iam_token::{ApiKeySecretRef, CredentialRef, IamToken, IamTokenSpec, ServiceAccountRef, TrustedProfile};
 pub use listed::{Listed, ListedCredential};
-pub use reason::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, Reason};
+pub use reason::{CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, Reason};
 pub use status::{IamTokenStatus, Identity, TargetStatus};
 pub use target::{DataEntry, DeletionPolicy, Format, Target};
 

@@ -4,6 +4,8 @@ pub const CONDITION_READY: &str = "Ready";
 pub const CONDITION_RECONCILING: &str = "Reconciling";
 /// Present only while True: something is not as it should be, and a person must act.
 pub const CONDITION_STALLED: &str = "Stalled";
+/// Present only while True: the API key is about to be of no more use, or is already.
+pub const CONDITION_API_KEY_AT_RISK: &str = "ApiKeyAtRisk";
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -104,6 +106,13 @@ reasons! {
     RequestRejected,
     /// The token is of another account than spec.accountId.
     AccountMismatch,
+
+    /// The API key expires soon.
+    ApiKeyExpiring,
+    /// The API key has expired.
+    ApiKeyExpired,
+    /// The API key is disabled.
+    ApiKeyDisabled,
 
     /// Event: the target was brought back to what it should be.
     TargetRepaired,

@@ -10,7 +10,7 @@ pub struct IamTokenStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, and `Reconciling` or `Stalled` while they are true.
+    /// `Ready`, and `Reconciling`, `Stalled` and `ApiKeyAtRisk` while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -26,6 +26,9 @@ pub struct IamTokenStatus {
     /// Whose token it is, as its claims say. The access policies of the service must name this identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// When the API key expires, where it does and IAM lets its identity read that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_expires_at: Option<Time>,
     /// The value of the annotation iamtoken.dev/refresh-requested that the last refresh answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_refresh: Option<String>,

@@ -2,7 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use futures::FutureExt as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::net::TcpListener;
@@ -53,6 +53,11 @@ pub(super) struct Run {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     concurrency: usize,
 
+    /// Ask IAM a few times a day when each API key expires, where its identity may read that
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_KEY_HEALTH", default_value_t = true, action = ArgAction::Set,
+        value_name = "BOOL")]
+    key_health: bool,
+
     /// Compete with other replicas for a lease; only the one that holds it acts
     #[arg(long, env = "IAM_TOKEN_OPERATOR_LEADER_ELECT")]
     leader_elect: bool,
@@ -97,7 +102,7 @@ impl Run {
         let endpoints = self.endpoints()?;
         let signs = Signs { health: Health::default(), metrics: Metrics::new(self.metrics_per_object_limit) };
         self.listen(&signs).await?;
-        let exchange = Arc::new(iam_client(self.allow_insecure_http)?);
+        let exchange = Arc::new(iam_client(self.allow_insecure_http)?.asking_about_keys(self.key_health));
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
             endpoints,

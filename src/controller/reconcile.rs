@@ -20,6 +20,7 @@ use super::key;
 use crate::api::{IamTokenSpec, IamTokenStatus, Listed, REFRESH_REQUESTED};
 use crate::cluster;
 use crate::core::decide::{self, Observed, Step, Work, next_look};
+use crate::core::key_health::{ApiKey, Known as KnownKey};
 use crate::core::observed::Seen;
 use crate::core::plan::Plan;
 use crate::core::problem::Problem;
@@ -156,6 +157,7 @@ struct Scene<'a> {
     observed: Observed<'a>,
     before: &'a IamTokenStatus,
     now: Timestamp,
+    api_key: Option<ApiKey<'a>>,
 }
 
 // === impl Look ===
@@ -203,7 +205,8 @@ impl Look<'_> {
             memory: &memory,
             shared: self.at_hand(plan, &known.source),
         };
-        let scene = Scene { plan, observed, before, now };
+        let api_key = ApiKey::of(&plan.asker, self.known_of_key(plan, &known.source));
+        let scene = Scene { plan, observed, before, now, api_key };
         ControlFlow::Break(match decide::decide(plan, &observed, scene.now) {
             Step::Work(work) if self.is_admitted(work, &scene) => match self.work(work, &scene).await {
                 Progress::Made => return ControlFlow::Continue(()),
@@ -286,6 +289,12 @@ impl Look<'_> {
     /// When the newest token of the credential that is at hand was asked for, as far as it is known which that is.
     fn at_hand(&self, plan: &Plan, source: &Seen) -> Option<Timestamp> {
         self.context.sharing.at_hand(self.remembered.ask_id(plan, source)?)
+    }
+
+    /// What is known of the credential's API key, as far as it is known which that is.
+    fn known_of_key(&self, plan: &Plan, source: &Seen) -> KnownKey {
+        let id = self.remembered.ask_id(plan, source);
+        id.map_or(KnownKey::NotYet, |id| self.context.sharing.known_of_key(id))
     }
 }
 

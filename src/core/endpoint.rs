@@ -58,6 +58,12 @@ impl Endpoint {
     pub fn token_url(&self) -> String {
         format!("{}/identity/token", self.0)
     }
+
+    /// Where API keys are asked about (IBM's OpenAPI of IAM Identity, `getApiKeysDetails`).
+    #[must_use]
+    pub fn key_details_url(&self) -> String {
+        format!("{}/v1/apikeys/details", self.0)
+    }
 }
 
 impl fmt::Display for Endpoint {

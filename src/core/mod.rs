@@ -10,6 +10,7 @@ pub mod decide;
 pub mod digest;
 pub mod endpoint;
 pub mod failure;
+pub mod key_health;
 pub mod lease;
 pub mod lenders;
 pub mod memory;

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::failure::REQUEST_ID;
+use super::key_health::{self, ApiKey};
 use super::problem::Problem;
 use super::record::Record;
 use super::schedule::{RenewBefore, whole_seconds};
@@ -33,6 +34,8 @@ pub struct Situation<'a> {
     pub suspended: bool,
     /// What is in the way.
     pub problem: Option<&'a Problem>,
+    /// The API key that tokens are fetched with, where it is one and is known.
+    pub api_key: Option<ApiKey<'a>>,
 }
 
 /// An event worth publishing.
@@ -97,6 +100,7 @@ pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTo
         refresh_at: held.as_ref().and_then(|held| held.refresh_at).map(Time),
         refreshed_at: held.as_ref().and_then(|held| held.refreshed_at).map(Time),
         identity: held.as_ref().and_then(|held| held.identity.clone()),
+        api_key_expires_at: None,
         last_handled_refresh: answered,
         target: s.target.map(|name| TargetStatus { name: name.to_owned() }).or_else(|| before.target.clone()),
     };
@@ -112,6 +116,7 @@ pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTo
     } else if !ready && !s.suspended {
         put(CONDITION_RECONCILING, true, Reason::Refreshing, "A token is being fetched.".into());
     }
+    key_health::tell(&mut status, before, s, now);
     status
 }
 
@@ -223,11 +228,11 @@ pub fn transition(before: &IamTokenStatus, after: &IamTokenStatus) -> Option<Not
     }
 }
 
-fn find<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
+pub(super) fn find<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-fn note(warning: bool, condition: &Condition, text: &str) -> Option<Note> {
+pub(super) fn note(warning: bool, condition: &Condition, text: &str) -> Option<Note> {
     let reason = Reason::ALL.iter().copied().find(|known| known.as_str() == condition.reason)?;
     Some(Note { warning, reason, text: text.to_owned() })
 }

@@ -10,12 +10,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, redirect, retry, tls};
+use secrecy::SecretString;
+use tracing::debug;
 use zeroize::Zeroizing;
 
 use super::wire::{self, Answer, LARGEST_ANSWER, Request};
-use super::{Ask, Exchange, Grant};
+use super::{Ask, Credential, Exchange, Grant, Question, key_details};
 use crate::clock::Clock;
 use crate::core::failure::{Cause, Failure, Flaw, Kind};
+use crate::core::key_health::KeyHealth;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -23,10 +26,14 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long an exchange may take. IBM's SDKs wait for 30 s (IBM/go-sdk-core); half of that leaves time for a second try.
 const EXCHANGE: Duration = Duration::from_secs(15);
 
+/// How long a question about an API key may take. Nothing waits for it.
+const QUESTION: Duration = Duration::from_secs(5);
+
 /// IAM over HTTP.
 pub struct IamClient {
     client: Client,
     clock: Arc<dyn Clock>,
+    asks_about_keys: bool,
 }
 
 // === impl IamClient ===
@@ -50,24 +57,47 @@ impl IamClient {
             .pool_idle_timeout(Duration::from_mins(1))
             .pool_max_idle_per_host(4)
             .build()?;
-        Ok(Self { client, clock })
+        Ok(Self { client, clock, asks_about_keys: false })
+    }
+
+    /// Whether IAM may be asked about API keys.
+    #[must_use]
+    pub fn asking_about_keys(mut self, may: bool) -> Self {
+        self.asks_about_keys = may;
+        self
     }
 }
 
 impl Exchange for IamClient {
     fn exchange(&self, ask: Ask) -> BoxFuture<'static, Result<Grant, Failure>> {
-        exchange(self.client.clone(), Arc::clone(&self.clock), ask).boxed()
+        let (client, clock) = (self.client.clone(), Arc::clone(&self.clock));
+        async move { exchange(&client, &*clock, &ask).await.map(|(grant, _)| grant) }.boxed()
+    }
+
+    fn exchange_and_ask(&self, ask: Ask) -> BoxFuture<'static, Result<(Grant, Option<Question>), Failure>> {
+        let (client, clock) = (self.client.clone(), Arc::clone(&self.clock));
+        let may = self.asks_about_keys && matches!(ask.credential, Credential::ApiKey(_));
+        async move {
+            let (grant, own) = exchange(&client, &*clock, &ask).await?;
+            let question = may.then(|| {
+                let own = own.unwrap_or_else(|| grant.token.clone());
+                about_key(client, ask, own).boxed()
+            });
+            Ok((grant, question))
+        }
+        .boxed()
     }
 }
 
-/// One request, or two where an API key's token becomes a trusted profile: together they are one try.
-async fn exchange(client: Client, clock: Arc<dyn Clock>, ask: Ask) -> Result<Grant, Failure> {
+/// One request, or two where an API key's token becomes a trusted profile: together they are one try. Beside the token
+/// that of the key's own identity, where that is another one.
+async fn exchange(client: &Client, clock: &dyn Clock, ask: &Ask) -> Result<(Grant, Option<SecretString>), Failure> {
     let both = async {
-        let first = Request::first(&ask);
-        let grant = send(&client, &*clock, &ask, first).await?;
+        let first = Request::first(ask);
+        let grant = send(client, clock, ask, first).await?;
         match first.next(&grant.token) {
-            Some(next) => send(&client, &*clock, &ask, next).await,
-            None => Ok(grant),
+            Some(next) => Ok((send(client, clock, ask, next).await?, Some(grant.token))),
+            None => Ok((grant, None)),
         }
     };
     tokio::time::timeout(EXCHANGE, both)
@@ -97,6 +127,26 @@ async fn send(client: &Client, clock: &dyn Clock, ask: &Ask, request: Request<'_
         body: &body,
     };
     wire::read(request, &answer, asked_at, clock.now())
+}
+
+/// What IAM says of the API key. That it says nothing is no failure: mostly the identity may not read its own key.
+async fn about_key(client: Client, ask: Ask, token: SecretString) -> Option<KeyHealth> {
+    let headers = key_details::headers(ask.credential.secret(), &token)?;
+    let (get, endpoint) = (client.get(ask.endpoint.key_details_url()), ask.endpoint.clone());
+    drop((ask, token));
+    let answer = async {
+        let mut response = get.headers(headers).send().await.map_err(|error| cause(&error))?;
+        let body = body(&mut response).await?;
+        Ok::<_, Kind>((response.status().as_u16(), body))
+    };
+    let answer = tokio::time::timeout(QUESTION, answer).await.unwrap_or(Err(Kind::Unreachable(Cause::Timeout)));
+    let health = answer.as_ref().ok().and_then(|(status, body)| key_details::read(*status, body));
+    match (health, answer) {
+        (Some(health), _) => debug!(%endpoint, ?health, "IAM was asked about an API key"),
+        (None, Ok((status, _))) => debug!(%endpoint, status, "IAM tells nothing of an API key"),
+        (None, Err(kind)) => debug!(%endpoint, ?kind, "IAM gave no answer about an API key"),
+    }
+    health
 }
 
 /// The body, if it is not larger than any answer should be. That of an error is cut off there instead.

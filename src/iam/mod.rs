@@ -1,12 +1,15 @@
 //! The exchange of a credential for an access token: its form and answer ([`wire`], pure), the client that carries them
-//! ([`client`]), and what keeps calls few and in order ([`share`], [`order`]).
+//! ([`client`]), and what keeps calls few and in order ([`share`], [`order`]). Beside it, what IAM says of an API key
+//! ([`key_details`]).
 
 pub mod claims;
 pub mod client;
+pub mod key_details;
 pub mod order;
 pub mod share;
 pub mod wire;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,6 +20,7 @@ use crate::core::asker::Profile;
 use crate::core::digest;
 use crate::core::endpoint::Endpoint;
 use crate::core::failure::Failure;
+use crate::core::key_health::KeyHealth;
 use crate::core::schedule::Life;
 use crate::core::view::Key;
 
@@ -68,7 +72,16 @@ pub struct Grant {
 pub trait Exchange: Send + Sync + 'static {
     /// One try, bounded in time. A failure is an outcome, not an error.
     fn exchange(&self, ask: Ask) -> BoxFuture<'static, Result<Grant, Failure>>;
+
+    /// The same, and what may be asked about the API key once it is done, if anything may. The key is in there, and is
+    /// forgotten with it.
+    fn exchange_and_ask(&self, ask: Ask) -> BoxFuture<'static, Result<(Grant, Option<Question>), Failure>> {
+        self.exchange(ask).map(|result| result.map(|grant| (grant, None))).boxed()
+    }
 }
+
+/// Asks IAM about an API key once it is awaited, bounded in time; `None` where IAM does not tell.
+pub type Question = BoxFuture<'static, Option<KeyHealth>>;
 
 // === impl Ask ===
 

@@ -1,6 +1,8 @@
 //! One exchange for all who want the same: whoever asks while it runs waits for it, whoever asks just after gets its
 //! result, whoever follows is told of it, and a failure is not repeated by the next one before its time.
 
+mod keys;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use self::keys::Keys;
 use super::order::Permit;
 use super::{Ask, AskId, Exchange, Grant};
 use crate::clock::Clock;
@@ -39,6 +42,7 @@ pub struct Sharing {
     slots: Arc<Mutex<HashMap<AskId, Slot>>>,
     rates: Arc<Mutex<HashMap<AskId, Rate>>>,
     followers: Arc<Mutex<Followers>>,
+    keys: Keys,
     grants: Arc<AtomicU64>,
 }
 
@@ -104,6 +108,7 @@ impl Sharing {
             slots: Arc::default(),
             rates: Arc::default(),
             followers: Arc::default(),
+            keys: Keys::default(),
             grants: Arc::default(),
         }
     }
@@ -165,16 +170,18 @@ impl Sharing {
 
     /// No longer.
     pub fn unfollow(&self, id: AskId, key: &Key) {
-        lock(&self.followers).remove(&(id, key.clone()));
+        let mut followers = lock(&self.followers);
+        followers.remove(&(id, key.clone()));
+        if followers_of(&followers, id).next().is_none() {
+            self.keys.forget(id);
+        }
     }
 
     /// Tells all who follow, if that is more than the one who asked.
     fn call_followers(&self, id: AskId) {
         let followers = lock(&self.followers);
-        let first = (id, Key { namespace: String::new(), name: String::new() });
-        let all = || followers.range(&first..).take_while(|((other, _), _)| *other == id);
-        if all().nth(1).is_some() {
-            all().for_each(|((_, key), call)| drop(call.send(key.clone())));
+        if followers_of(&followers, id).nth(1).is_some() {
+            followers_of(&followers, id).for_each(|((_, key), call)| drop(call.send(key.clone())));
         }
     }
 
@@ -231,7 +238,16 @@ impl Sharing {
 
     async fn fly(self, ask: Ask, attempts: u32, place: Option<Arc<Permit>>) -> Outcome {
         let (id, jitter, endpoint, begun) = (ask.id(), ask.jitter(), ask.endpoint.clone(), Instant::now());
-        let result = self.exchange.exchange(ask).await;
+        let curious = self.is_curious(id);
+        let result = if curious {
+            self.exchange.exchange_and_ask(ask).await
+        } else {
+            self.exchange.exchange(ask).await.map(|grant| (grant, None))
+        };
+        let (result, question) = match result {
+            Ok((grant, question)) => (Ok(grant), question),
+            Err(failure) => (Err(failure), None),
+        };
         self.metrics.exchanged(&endpoint, begun.elapsed(), result.as_ref());
         let failed_at = self.clock.now();
         if let Some(place) = place {
@@ -248,6 +264,9 @@ impl Sharing {
                 let number = self.grants.fetch_add(1, Ordering::Relaxed);
                 self.slots().insert(id, Slot::AtHand(grant.clone(), number));
                 self.call_followers(id);
+                if curious {
+                    self.wonder(id, question);
+                }
                 tokio::spawn(self.clone().put_away(id, number, grant.life.lasts));
                 Outcome::Granted(grant)
             }
@@ -275,6 +294,12 @@ impl Sharing {
     fn slots(&self) -> MutexGuard<'_, HashMap<AskId, Slot>> {
         lock(&self.slots)
     }
+}
+
+/// Those who follow an ask.
+fn followers_of(followers: &Followers, id: AskId) -> impl Iterator<Item = (&(AskId, Key), &UnboundedSender<Key>)> {
+    let first = (id, Key { namespace: String::new(), name: String::new() });
+    followers.range(first..).take_while(move |((other, _), _)| *other == id)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

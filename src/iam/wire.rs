@@ -212,7 +212,7 @@ fn of_account(ask: &Ask, grant: Grant) -> Result<Grant, Kind> {
 }
 
 /// A JSON object; serde would take a list for one, too.
-fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())?
 }
 

@@ -18,6 +18,7 @@ const RUN_FLAGS: &[(&str, &str)] = &[
     ("--default-endpoint <URL>", "IAM_TOKEN_OPERATOR_DEFAULT_ENDPOINT"),
     ("--allow-insecure-http", "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP"),
     ("--concurrency <N>", "IAM_TOKEN_OPERATOR_CONCURRENCY"),
+    ("--key-health <BOOL>", "IAM_TOKEN_OPERATOR_KEY_HEALTH"),
     ("--health-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_HEALTH_BIND_ADDRESS"),
     ("--metrics-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_METRICS_BIND_ADDRESS"),
     ("--metrics-per-object-limit <N>", "IAM_TOKEN_OPERATOR_METRICS_PER_OBJECT_LIMIT"),
@@ -42,6 +43,7 @@ fn each_command_explains_its_flags() {
     for default in [
         "[default: https://iam.cloud.ibm.com]",
         "[default: 32]",
+        "[default: true]",
         "[default: 1000]",
         "[default: text]",
         "[default: info]",

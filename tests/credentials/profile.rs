@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use iam_token_operator::api::CONDITION_API_KEY_AT_RISK;
 use serde_json::{Value, json};
 use testkit::fake_iam::{DEFAULT_ACCOUNT, Fault, Times, claims_unverified};
 
@@ -58,6 +59,7 @@ async fn a_service_account_becomes_its_profile_without_any_api_key() {
     assert!(seen[0].contains("TRACE"), "this test looks at too little");
     let signature = forms[0]["cr_token"].rsplit('.').next().unwrap();
     assert!(seen.iter().all(|text| !text.contains(signature)), "the ServiceAccount's token was shown");
+    assert!(world.iam.questions().is_empty(), "there is no API key to ask about");
 }
 
 #[tokio::test]
@@ -86,9 +88,14 @@ async fn the_token_of_an_api_key_becomes_a_profile() {
     let world = world().await;
     world.iam.record_bodies(true);
     let key = world.iam.service_id_key("assumes");
+    world.iam.let_read_own_key(&key, true);
+    world.iam.set_key_expiry(&key, Some(1));
     put_profile(&world, &[], &[&key]);
     put_pair(&world, "hpcs", &key, &json!({"id": PROFILE})).await;
     let data = world.ready("hpcs").await;
+    world.condition("hpcs", CONDITION_API_KEY_AT_RISK, "ApiKeyExpired").await;
+    let asked: Vec<_> = world.iam.questions().iter().map(|question| question.status).collect();
+    assert_eq!(asked, [Some(200)], "with the token of the key's own identity: the profile may not read the key");
     assert_eq!(
         (&claims(&data)["sub_type"], &claims(&data)["grant_type"]),
         (&json!("Profile"), &json!(format!("{GRANT}assume")))

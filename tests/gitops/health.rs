@@ -1,9 +1,9 @@
 //! Real statuses, seen by the Lua that Argo CD would run, by kstatus and by Flux: docs/gitops.md has the table.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use iam_token_operator::api::CONDITION_READY;
+use iam_token_operator::api::{CONDITION_API_KEY_AT_RISK, CONDITION_READY};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -101,6 +101,7 @@ async fn states(world: &World) -> Vec<(&'static str, Value)> {
         ("gets no first token, and the operator goes on trying", never(world).await),
         ("gets no first token before somebody acts", stalled(world).await),
         ("has a valid token", ready(world).await),
+        ("has a valid token, and an API key that expires soon", at_risk(world).await),
         (
             "has a valid token, but the refresh fails and is tried again",
             failing(world, "failing", Trouble::Passing).await,
@@ -152,6 +153,18 @@ async fn ready(world: &World) -> Value {
     pair(world, "ready", None, None).await;
     world.ready("ready").await;
     now(world, "ready")
+}
+
+async fn at_risk(world: &World) -> Value {
+    let key = world.iam.service_id_key(&format!("{}-at-risk", world.namespace));
+    let tomorrow = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 86_400;
+    world.iam.let_read_own_key(&key, true);
+    world.iam.set_key_expiry(&key, tomorrow.try_into().ok());
+    world.put_key("at-risk-key", &key).await;
+    world.put_token("at-risk", &json!({"apiKeySecretRef": {"name": "at-risk-key"}})).await;
+    world.ready("at-risk").await;
+    world.condition("at-risk", CONDITION_API_KEY_AT_RISK, "ApiKeyExpiring").await;
+    now(world, "at-risk")
 }
 
 /// With a valid token and a refresh that fails.

@@ -5,6 +5,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod api_key;
 mod change;
 mod cost;
 mod formats;

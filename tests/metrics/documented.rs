@@ -3,7 +3,7 @@
 use iam_token_operator::telemetry::metrics::{Outcome, Resource, State, Verb};
 use serde_json::json;
 
-use crate::scrape::{Metric, until};
+use crate::scrape::{Metric, Scrape, until};
 use crate::world;
 
 /// The rows `| name | type | labels | meaning |`.
@@ -28,10 +28,19 @@ fn documented() -> Vec<Metric> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_documented_and_exposed() {
     let world = world().await;
-    world.put_pair("hpcs").await;
+    let key = world.iam.service_id_key(&format!("{}-hpcs", world.namespace));
+    world.iam.let_read_own_key(&key, true);
+    world.iam.set_key_expiry(&key, Some(4_000_000_000));
+    world.put_key("hpcs-key", &key).await;
+    world.put_token("hpcs", &json!({"apiKeySecretRef": {"name": "hpcs-key"}})).await;
     world.ready("hpcs").await;
     world.put_token("bad", &json!({"apiKeySecretRef": {"name": "nowhere"}})).await;
-    let scrape = until(&world.operator, "told", |scrape| scrape.of_token("ready", "hpcs") == Some(1.0)).await;
+    let of_hpcs = [("name", "hpcs")];
+    let told = |scrape: &Scrape| {
+        scrape.of_token("ready", "hpcs") == Some(1.0)
+            && scrape.value("api_key_expiry_timestamp_seconds", &of_hpcs) == Some(3_999_999_960.0)
+    };
+    let scrape = until(&world.operator, "told", told).await;
     assert_eq!(scrape.metrics(), documented(), "left: exposed; right: docs/metrics.md");
 }
 

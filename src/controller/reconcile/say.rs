@@ -11,6 +11,7 @@ use crate::api::{IamTokenStatus, Listed};
 use crate::cluster;
 use crate::controller::action::Action;
 use crate::core::decide::next_look;
+use crate::core::key_health;
 use crate::core::observed::{Seen, Standing};
 use crate::core::problem::{ApiKind, Problem};
 use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, since};
@@ -34,7 +35,8 @@ impl Look<'_> {
         self.counted.came_to(outcome);
         let after = status::next(scene.before, &situation(scene, problem), scene.now);
         let look = next_look(scene.plan, &scene.observed, scene.now);
-        let until = [retry_at, look].into_iter().flatten().min();
+        let key = scene.api_key.and_then(|key| key.changes_at(scene.now));
+        let until = [retry_at, look, key].into_iter().flatten().min();
         self.write(scene.before, &after, requeue(until, scene.now)).await
     }
 
@@ -58,6 +60,7 @@ impl Look<'_> {
             renew_before: RenewBefore::default(),
             suspended: false,
             problem: Some(problem),
+            api_key: None,
         };
         let now = self.context.now();
         let expires_at = standing.record().map(|record| record.life().expires_at()).filter(|at| *at > now);
@@ -78,8 +81,9 @@ impl Look<'_> {
         match cluster::status::write(&self.context.client, self.key, &self.seen, after).await {
             Ok(version) => {
                 self.remembered.written = version.parse().unwrap_or_default();
-                if let Some(note) = status::transition(before, after) {
-                    self.publish(&note).await;
+                let notes = [status::transition(before, after), key_health::transition(before, after)];
+                for note in notes.iter().flatten() {
+                    self.publish(note).await;
                 }
                 then
             }
@@ -126,6 +130,7 @@ pub(super) fn situation<'a>(scene: &Scene<'a>, problem: Option<&'a Problem>) -> 
         renew_before: plan.renew_before,
         suspended: plan.suspend,
         problem,
+        api_key: scene.api_key,
     }
 }
 

@@ -47,6 +47,7 @@ fn of<'a>(record: Option<&'a Record>, problem: Option<&'a Problem>) -> Situation
         renew_before: RenewBefore::default(),
         suspended: false,
         problem,
+        api_key: None,
     }
 }
 

@@ -11,7 +11,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::labels::State;
-use crate::api::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Listed};
+use crate::api::{
+    CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Listed,
+};
 use crate::core::schedule::later;
 
 /// IamTokens, as a watch knows them.
@@ -40,6 +42,9 @@ struct Token<'a> {
     expires_at: Option<Timestamp>,
     refresh_at: Option<Timestamp>,
     refreshed_at: Option<Timestamp>,
+    key_expires_at: Option<Timestamp>,
+    /// The API key is about to be of no more use, or is already.
+    key_at_risk: bool,
     is: [bool; State::ALL.len()],
 }
 
@@ -100,6 +105,8 @@ impl<'a> Tally<'a> {
         all.encode("token_next_refresh_timestamp", help, seconds, |token| at(token.refresh_at))?;
         let help = "When the token in the target was asked for.";
         all.encode("token_last_refresh_timestamp", help, seconds, |token| at(token.refreshed_at))?;
+        let help = "When the API key expires, where it does and IAM lets its identity read that.";
+        all.encode("api_key_expiry_timestamp", help, seconds, |token| at(token.key_expires_at))?;
         let help = "1 while the target holds a token that is valid now, else 0.";
         all.encode("token_ready", help, None, |token| Some(i64::from(token.is(State::Ready))))?;
         let help = "1 while spec.suspend is true, else 0.";
@@ -163,6 +170,8 @@ impl<'a> Token<'a> {
             expires_at,
             refresh_at,
             refreshed_at,
+            key_expires_at: time(&status.api_key_expires_at),
+            key_at_risk: has(CONDITION_API_KEY_AT_RISK),
             is: std::array::from_fn(|place| is(State::ALL[place])),
         }
     }
@@ -173,7 +182,7 @@ impl<'a> Token<'a> {
 
     fn needs_attention(&self) -> bool {
         let wrong = [State::NotReady, State::Stalled, State::Reconciling, State::Overdue];
-        !self.is(State::Suspended) && wrong.into_iter().any(|state| self.is(state))
+        !self.is(State::Suspended) && (self.key_at_risk || wrong.into_iter().any(|state| self.is(state)))
     }
 }
 

@@ -119,7 +119,7 @@ impl Control {
         let iam_id = identity.iam_id.clone();
         let value = new.key.unwrap_or_else(|| fake_api_key(&new.name));
         let id = key_id(&value);
-        let key = ApiKey { name: new.name, iam_id: iam_id.clone(), state: new.state, lifetime: new.lifetime };
+        let key = ApiKey { state: new.state, lifetime: new.lifetime, ..ApiKey::new(new.name, iam_id.clone()) };
         let mut world = self.state.lock();
         world.tables.identities.insert(iam_id.clone(), identity);
         world.tables.keys.insert(value, key);

@@ -82,7 +82,7 @@ impl FakeIam {
         });
     }
 
-    fn with_key(&self, key: &str, change: impl FnOnce(&mut ApiKey)) {
+    pub(super) fn with_key(&self, key: &str, change: impl FnOnce(&mut ApiKey)) {
         self.change(|world| change(world.tables.keys.get_mut(key).expect("a key that was added")));
     }
 }

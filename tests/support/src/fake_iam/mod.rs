@@ -1,4 +1,4 @@
-//! A fake IBM Cloud IAM: the token endpoint, as strict as the real one, on a loopback port.
+//! A fake IBM Cloud IAM: the token endpoint, as strict as the real one, and the details of API keys, on a loopback port.
 //!
 //! Facts about the real service are taken from what IBM publishes: IBM Cloud docs (account: "Generating an IBM Cloud IAM
 //! token by using an API key", "Managing API keys"), the clients generated from IBM's OpenAPI of IAM Identity, IBM's SDKs,
@@ -22,6 +22,7 @@ mod claims;
 mod control;
 mod fault;
 mod form;
+mod key_details;
 mod knobs;
 mod problem;
 mod profiles;
@@ -43,6 +44,7 @@ use std::time::SystemTime;
 
 pub(crate) use answer::{allowing, json as json_answer, text as text_answer};
 pub use fault::{Fault, RetryAfter, Times};
+pub use key_details::Question;
 pub use profiles::Profile;
 pub use record::{Call, RateLimit};
 pub use signing::{SigningKey, TokenError, claims_unverified};

@@ -60,7 +60,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Whether `Accept` admits `application/json`; a request without one admits anything (RFC 9110, section 12.5.1).
-fn accepts_json(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_json(headers: &HeaderMap) -> bool {
     let mut ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
     ranges.peek().is_none() || ranges.flat_map(|value| value.split(',')).any(range_admits_json)
 }

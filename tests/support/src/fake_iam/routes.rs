@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer;
 use super::control::{self, Control};
+use super::key_details;
 use super::server::{Answer, Body, Connection, Door, Handler};
 use super::state::State;
 use super::token_endpoint::{self, GRANT_API_KEY};
@@ -31,6 +32,7 @@ async fn route(
     match path.as_str() {
         // The second is the older name, which IBM's Key Protect client still calls.
         "/identity/token" | "/oidc/token" => token_endpoint::token(state, request, connection).await,
+        "/v1/apikeys/details" => key_details::details(state, request, connection).await,
         "/identity/keys" => Ok(document(request.method(), &state.signing_key().jwks())),
         "/identity/.well-known/openid-configuration" => Ok(document(request.method(), &discovery(state))),
         _ => match control {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use k8s_openapi::jiff::Timestamp;
 
 use super::fault::Faults;
+use super::key_details::Questions;
 use super::record::{Limiter, Records};
 use super::signing::SigningKey;
 use super::tables::Tables;
@@ -21,6 +22,7 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) records: Records,
     pub(crate) limiter: Limiter,
+    pub(crate) questions: Questions,
     /// Seconds.
     pub(crate) lifetime: u64,
     pub(crate) latency: Duration,
@@ -44,6 +46,7 @@ impl State {
             faults: Faults::default(),
             records: Records::default(),
             limiter: Limiter::default(),
+            questions: Questions::default(),
             lifetime: DEFAULT_LIFETIME,
             latency: Duration::ZERO,
             clock_offset: 0,

@@ -142,12 +142,29 @@ pub struct ApiKey {
     pub state: KeyState,
     /// Lifetime of its tokens in seconds, where it differs from the default.
     pub lifetime: Option<u64>,
+    /// Whether its identity may read it, where that is not as usual: users may, service IDs may not.
+    pub readable: Option<bool>,
+    /// When it is said to expire, in seconds since 1970.
+    pub expires_at: Option<i64>,
+    /// It is locked against changes.
+    pub locked: bool,
+    /// It is said to be disabled, whatever became of it.
+    pub said_to_be_disabled: bool,
 }
 
 impl ApiKey {
     /// An enabled key.
     pub fn new(name: impl Into<String>, iam_id: impl Into<String>) -> Self {
-        Self { name: name.into(), iam_id: iam_id.into(), state: KeyState::Enabled, lifetime: None }
+        Self {
+            name: name.into(),
+            iam_id: iam_id.into(),
+            state: KeyState::Enabled,
+            lifetime: None,
+            readable: None,
+            expires_at: None,
+            locked: false,
+            said_to_be_disabled: false,
+        }
     }
 }
 

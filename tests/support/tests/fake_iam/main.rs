@@ -4,6 +4,7 @@
 
 mod answers;
 mod checks;
+mod details;
 mod faults;
 mod http;
 mod kms;
