@@ -12,6 +12,7 @@ pub mod service_account;
 pub mod source;
 pub mod status;
 pub mod target;
+pub mod workload;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

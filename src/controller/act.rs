@@ -1,5 +1,7 @@
 //! The acts: what a decision asks for, done. Each is one to three requests, and its outcome is a value.
 
+mod restart;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +65,7 @@ impl Job<'_> {
             Work::Refresh(why) => self.refresh(why, remembered).await,
             Work::Rewrite => self.rewrite(remembered).await,
             Work::Remove => self.remove().await,
+            Work::Restart(place) => self.restart(place, remembered).await,
         };
         result.unwrap_or_else(|outcome| outcome)
     }

@@ -6,6 +6,7 @@ use super::digest;
 use super::endpoint::{Endpoint, Endpoints};
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
+use super::restart::Wanted;
 use super::schedule::RenewBefore;
 use super::target::Target;
 use crate::api::{IamTokenSpec, MANAGED, RECORD, TrustedProfile};
@@ -27,6 +28,8 @@ pub struct Plan {
     pub suspend: bool,
     /// Where the token goes.
     pub target: Target,
+    /// Who is restarted for each token.
+    pub restart: Wanted,
     /// A digest of all that decides which token is wanted: where it changes, a new one must be fetched.
     pub ask: String,
     /// A digest of all that decides how the target looks: where it changes, the target must be written again.
@@ -108,6 +111,7 @@ impl Plan {
             account_id: spec.account_id.clone(),
             renew_before,
             suspend: spec.suspend.unwrap_or(false),
+            restart: Wanted::new(spec)?,
             target,
         })
     }

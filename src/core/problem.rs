@@ -1,5 +1,7 @@
 //! Everything that can be wrong, in words that name the next action.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::credential::KeyProblem;
 use super::failure::Failure;
 use super::schedule::Retry;
@@ -97,6 +99,27 @@ pub enum Problem {
     Iam(Failure),
     /// Others go first.
     Queued,
+    /// No such workload.
+    WorkloadNotFound {
+        /// Its kind and name.
+        workload: String,
+    },
+    /// The operator may not restart it.
+    RestartDenied {
+        /// Its kind and name.
+        workload: String,
+        /// The HTTP status, if there was an answer.
+        code: Option<u16>,
+    },
+    /// Its pods must go on with a token until after that has expired.
+    RestartTooLate {
+        /// Its kind and name.
+        workload: String,
+        /// When that token expires.
+        expires_at: Timestamp,
+        /// When the workload may be restarted.
+        until: Timestamp,
+    },
 }
 
 /// Why a request to the API server failed.
@@ -154,6 +177,9 @@ impl Problem {
             Self::Api(problem) => problem.kind.reason(),
             Self::Iam(failure) => failure.reason(),
             Self::Queued => Reason::Queued,
+            Self::WorkloadNotFound { .. } => Reason::WorkloadNotFound,
+            Self::RestartDenied { .. } => Reason::RestartDenied,
+            Self::RestartTooLate { .. } => Reason::RestartTooLate,
         }
     }
 
@@ -163,7 +189,8 @@ impl Problem {
         match self {
             Self::Api(problem) => !matches!(problem.kind, ApiKind::Conflict | ApiKind::Unavailable),
             Self::Iam(failure) => failure.needs_a_person(),
-            Self::Queued => false,
+            // What is installed together may come in any order.
+            Self::Queued | Self::WorkloadNotFound { .. } => false,
             _ => true,
         }
     }
@@ -181,8 +208,11 @@ impl Problem {
             },
             Self::Iam(failure) => failure.retry(),
             Self::Queued => Retry::Soon,
-            // ServiceAccounts and roles are not watched.
-            Self::ServiceAccountNotFound { .. } | Self::TokenRequestRefused { .. } => Retry::EverSlower,
+            // ServiceAccounts, roles and workloads are not watched.
+            Self::ServiceAccountNotFound { .. }
+            | Self::TokenRequestRefused { .. }
+            | Self::WorkloadNotFound { .. }
+            | Self::RestartDenied { .. } => Retry::EverSlower,
             _ => Retry::OnChange,
         }
     }
@@ -251,6 +281,23 @@ impl Problem {
                  a while by itself; where it takes long, start the operator with a larger --concurrency."
                     .into()
             }
+            Self::WorkloadNotFound { workload } => format!(
+                "{workload}, which is to be restarted for each token, does not exist. Create it in this namespace, or \
+                 correct spec.restart.workloads; it is tried again by itself."
+            ),
+            Self::RestartDenied { workload, code: Some(code @ (401 | 403)) } => format!(
+                "The operator may not restart {workload} (HTTP {code}). Ask the operator's admin to set \
+                 workloadRestarts.enabled in the chart, with its name in workloadRestarts.names if names are listed there."
+            ),
+            Self::RestartDenied { workload, code } => format!(
+                "The API server refuses the annotation that restarts {workload}{}. Look for an admission rule that keeps \
+                 the operator from it.",
+                code.map(|code| format!(" (HTTP {code})")).unwrap_or_default()
+            ),
+            Self::RestartTooLate { workload, expires_at, until } => format!(
+                "{workload} is not restarted before {until}, but the token that its pods read expires at {expires_at}. \
+                 Shorten spec.restart.minPeriod."
+            ),
         }
     }
 }

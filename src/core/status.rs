@@ -99,6 +99,7 @@ pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTo
         identity: held.as_ref().and_then(|held| held.identity.clone()),
         last_handled_refresh: answered,
         target: s.target.map(|name| TargetStatus { name: name.to_owned() }).or_else(|| before.target.clone()),
+        restarts: before.restarts.clone(),
     };
     let mut put = |type_, truth, reason: Reason, message| {
         let new = condition(before, s.generation, type_, truth, reason, message, now);

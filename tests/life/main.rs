@@ -14,5 +14,6 @@ mod life;
 mod namespaces;
 mod probes;
 mod replicas;
+mod restarts;
 mod seam;
 mod stop;

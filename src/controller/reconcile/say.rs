@@ -32,7 +32,8 @@ impl Look<'_> {
         outcome: Outcome,
     ) -> Action {
         self.counted.came_to(outcome);
-        let after = status::next(scene.before, &situation(scene, problem), scene.now);
+        let mut after = status::next(scene.before, &situation(scene, problem), scene.now);
+        after.restarts.clone_from(&scene.observed.memory.restarts.done);
         let look = next_look(scene.plan, &scene.observed, scene.now);
         let until = [retry_at, look].into_iter().flatten().min();
         self.write(scene.before, &after, requeue(until, scene.now)).await
