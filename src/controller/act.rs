@@ -251,7 +251,7 @@ impl Job<'_> {
         remembered.memory.repairs.note(self.context.now());
         let name = &self.plan.target.name;
         let text = format!("Secret {name} was deleted or changed by somebody else and has been restored.");
-        Note { warning: false, reason: Reason::TargetRepaired, text }
+        Note { warning: false, reason: Reason::TargetRepaired, text, related: None }
     }
 
     fn owner(&self) -> Owner {

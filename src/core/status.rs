@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::record::Record;
 use super::schedule::{RenewBefore, whole_seconds};
 use crate::api::{
-    CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Identity, Reason, TargetStatus,
+    CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Identity, Reason, TargetStatus, Workload,
 };
 
 /// A difference of clocks that users are told of, in seconds.
@@ -44,6 +44,8 @@ pub struct Note {
     pub reason: Reason,
     /// Its text.
     pub text: String,
+    /// The workload that it is about too, if it is: events of one reason about several are not counted as one.
+    pub related: Option<Workload>,
 }
 
 /// What the target holds, as far as a status tells it.
@@ -229,7 +231,7 @@ fn find<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
 
 fn note(warning: bool, condition: &Condition, text: &str) -> Option<Note> {
     let reason = Reason::ALL.iter().copied().find(|known| known.as_str() == condition.reason)?;
-    Some(Note { warning, reason, text: text.to_owned() })
+    Some(Note { warning, reason, text: text.to_owned(), related: None })
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ async fn each_token_restarts_each_workload_once_and_changes_nothing_else_of_it()
 }
 
 #[tokio::test]
-async fn one_event_tells_of_all_restarts_of_a_workload() {
+async fn one_event_counts_all_restarts_of_a_workload() {
     let world = World::start().await;
     scene(&world, "1s").await;
     let data = world.ready("hpcs").await;

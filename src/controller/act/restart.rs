@@ -37,5 +37,5 @@ impl Job<'_> {
 /// One text for all restarts of a workload: events that differ in nothing else are counted as one.
 fn note(workload: &Workload) -> Note {
     let text = format!("{workload} was restarted, so that its pods read the new token.");
-    Note { warning: false, reason: Reason::WorkloadRestarted, text }
+    Note { warning: false, reason: Reason::WorkloadRestarted, text, related: Some(workload.clone()) }
 }
