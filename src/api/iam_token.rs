@@ -2,6 +2,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::restart::Restart;
 use super::status::IamTokenStatus;
 use super::target::Target;
 
@@ -68,6 +69,9 @@ pub struct IamTokenSpec {
     /// The Secret that the token is written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Workloads that are restarted for each new token, for those that can't read a mounted file. None by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
 }
 
 /// One key of a Secret of the same namespace.

@@ -4,6 +4,7 @@ mod cluster_iam_credential;
 mod iam_token;
 mod listed;
 mod reason;
+mod restart;
 mod status;
 mod target;
 
@@ -14,6 +15,7 @@ pub use cluster_iam_credential::{
 pub use iam_token::{ApiKeySecretRef, CredentialRef, IamToken, IamTokenSpec, ServiceAccountRef, TrustedProfile};
 pub use listed::{Listed, ListedCredential};
 pub use reason::{CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, Reason};
+pub use restart::{Restart, Workload, WorkloadKind, WorkloadStatus};
 pub use status::{IamTokenStatus, Identity, TargetStatus};
 pub use target::{DataEntry, DeletionPolicy, Format, Target};
 
@@ -23,11 +25,18 @@ pub const REFRESH_REQUESTED: &str = "iamtoken.dev/refresh-requested";
 /// Annotation on a target Secret: what the operator must know about the token in it ([`crate::core::Record`]).
 pub const RECORD: &str = "iamtoken.dev/record";
 
+/// What annotations on pod templates begin with that restart them, the `IamToken`'s name following
+/// ([`crate::core::restart::annotation`]).
+pub const RESTART_PREFIX: &str = "restart.iamtoken.dev/";
+
 /// Label on every target Secret, for `kubectl get secrets -l iamtoken.dev/managed=true`.
 pub const MANAGED: &str = "iamtoken.dev/managed";
 
 /// Field manager of everything that the operator applies.
 pub const FIELD_MANAGER: &str = "iam-token-operator";
+
+/// Field manager of the annotations that restart workloads.
+pub const RESTART_MANAGER: &str = "iam-token-operator-restart";
 
 /// The CRDs as YAML, each as it stands in `crds/`: of IamToken, of ClusterIamCredential.
 ///

@@ -113,9 +113,17 @@ reasons! {
     ApiKeyExpired,
     /// The API key is disabled.
     ApiKeyDisabled,
+    /// A workload of spec.restart does not exist.
+    WorkloadNotFound,
+    /// The API server does not let the operator restart a workload.
+    RestartDenied,
+    /// spec.restart.minPeriod holds up a restart for longer than the token lives that the pods read.
+    RestartTooLate,
 
     /// Event: the target was brought back to what it should be.
     TargetRepaired,
+    /// Event: a workload was restarted, so that its pods read the new token.
+    WorkloadRestarted,
 }
 
 impl std::fmt::Display for Reason {

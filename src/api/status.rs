@@ -3,6 +3,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::restart::WorkloadStatus;
+
 /// What the operator last saw and did. Times are RFC 3339 in UTC, in whole seconds.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +37,10 @@ pub struct IamTokenStatus {
     /// The Secret that was last written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetStatus>,
+    /// The last restart of each workload of spec.restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub restarts: Vec<WorkloadStatus>,
 }
 
 /// Whose token it is. Never a name or an e-mail address.

@@ -7,6 +7,7 @@ use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tracing::debug;
 
+use crate::api::Workload;
 use crate::core::status::Note;
 
 /// The longest note that the API server takes, in bytes (`pkg/apis/events/validation`).
@@ -35,13 +36,24 @@ impl Events {
             reason: note.reason.as_str().to_owned(),
             note: Some(cut(&note.text).to_owned()),
             action: "Refresh".to_owned(),
-            secondary: None,
+            secondary: note.related.as_ref().map(|workload| reference(workload, regarding)),
         };
         match tokio::time::timeout(PATIENCE, self.recorder.publish(&event, regarding)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(%error, "an event was not published"),
             Err(_) => debug!("an event was not published in time"),
         }
+    }
+}
+
+/// The workload, in the namespace of the object.
+fn reference(workload: &Workload, regarding: &ObjectReference) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("apps/v1".into()),
+        kind: Some(format!("{:?}", workload.kind)),
+        name: Some(workload.name.clone()),
+        namespace: regarding.namespace.clone(),
+        ..ObjectReference::default()
     }
 }
 

@@ -14,6 +14,7 @@ pub mod source;
 pub mod status;
 pub mod target;
 pub mod watch;
+pub mod workload;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

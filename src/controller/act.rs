@@ -1,5 +1,7 @@
 //! The acts: what a decision asks for, done. Each is one to three requests, and its outcome is a value.
 
+mod restart;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +66,7 @@ impl Job<'_> {
             Work::Refresh(why) => self.refresh(why, remembered).await,
             Work::Rewrite => self.rewrite(remembered).await,
             Work::Remove => self.remove().await,
+            Work::Restart(place) => self.restart(place, remembered).await,
         };
         result.unwrap_or_else(|outcome| outcome)
     }
@@ -254,7 +257,7 @@ impl Job<'_> {
         remembered.memory.repairs.note(self.context.now());
         let name = &self.plan.target.name;
         let text = format!("Secret {name} was deleted or changed by somebody else and has been restored.");
-        Note { warning: false, reason: Reason::TargetRepaired, text }
+        Note { warning: false, reason: Reason::TargetRepaired, text, related: None }
     }
 
     fn owner(&self) -> Owner {

@@ -24,7 +24,8 @@ use crate::core::key_health::{ApiKey, Known as KnownKey};
 use crate::core::observed::Seen;
 use crate::core::plan::Plan;
 use crate::core::problem::Problem;
-use crate::core::record::Mark;
+use crate::core::record::{Mark, Record};
+use crate::core::restart::MOST_WORKLOADS;
 use crate::core::schedule::{LONGEST_SLEEP, later};
 use crate::core::status;
 use crate::core::target::target_name;
@@ -32,8 +33,9 @@ use crate::core::view::{Claim, Key};
 use crate::iam::order::Lane;
 use crate::telemetry::metrics::{Outcome, Reconcile};
 
-/// More steps than any look needs: to look, to refresh, to rewrite, to remove, and again after lost races.
-const MOST_STEPS: usize = 8;
+/// More steps than any look needs: to look, to refresh, to rewrite, to remove, and again after lost races; and one for
+/// each workload.
+const MOST_STEPS: usize = 8 + MOST_WORKLOADS;
 
 /// After a lost race or an API server that fails.
 const SOON: Duration = Duration::from_secs(5);
@@ -190,6 +192,7 @@ impl Look<'_> {
         self.remembered.memory.correct(&mut known.target, self.context.server_time.ahead());
         let (now, requested) = (self.context.now(), token.annotations().get(REFRESH_REQUESTED).map(String::as_str));
         self.remembered.memory.note_request(requested, now);
+        self.recall_restarts(plan, before, &known.target);
         let (memory, uid) = (self.remembered.memory.clone(), self.remembered.uid.clone());
         let last_target = before.target.as_ref().filter(|_| !self.moved);
         let observed = Observed {
@@ -256,8 +259,8 @@ impl Look<'_> {
         self.context.admits_work(self.key, lane(work, scene.plan), deadline, &mut self.places)
     }
 
-    /// Others go first. The status is left as it is, but for a token that expires meanwhile, an endpoint that fails and
-    /// a wait that takes long.
+    /// Others go first. The status is left as it is, but for a token that expires meanwhile, an endpoint that fails, a
+    /// wait that takes long, and a token that is in place already.
     async fn stand_in_line(&mut self, work: Work, scene: &Scene<'_>) -> Action {
         self.counted.came_to(Outcome::Waiting);
         let line = self.context.in_line(self.key, &lane(work, scene.plan));
@@ -268,11 +271,18 @@ impl Look<'_> {
             .or_else(|| long.then_some(Problem::Queued));
         let ready = status::is_ready(scene.before, &situation(scene, problem.as_ref()), scene.now);
         let again = (!long).then(|| later(scene.now, WORTH_A_WORD));
-        if problem.is_some() || (status::was_ready(scene.before) && !ready) {
+        let refreshed = matches!(work, Work::Restart(_));
+        if problem.is_some() || refreshed || (status::was_ready(scene.before) && !ready) {
             return self.settle(scene, problem.as_ref(), again, Outcome::Waiting).await;
         }
         let look = next_look(scene.plan, &scene.observed, scene.now);
         requeue([again, look].into_iter().flatten().min(), scene.now)
+    }
+
+    fn recall_restarts(&mut self, plan: &Plan, before: &IamTokenStatus, target: &Seen) {
+        let record: Option<&Record> = target.facts().and_then(|facts| facts.record.as_ref());
+        let token = record.map(|record| record.token.as_str());
+        self.remembered.memory.restarts.recall(&before.restarts, &plan.restart.workloads, token);
     }
 
     fn known(&self, plan: &Plan) -> Known {

@@ -9,6 +9,7 @@ use super::observed::{Facts, Seen, Standing};
 use super::plan::Plan;
 use super::problem::Problem;
 use super::record::Record;
+use super::restart;
 use super::schedule;
 
 /// Longer than any token lives.
@@ -54,7 +55,7 @@ pub enum Step {
     Work(Work),
 }
 
-/// What can be done for a target.
+/// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Look at the target's metadata: nothing is known of it yet.
@@ -65,6 +66,8 @@ pub enum Work {
     Rewrite,
     /// Remove the Secret that was the target before.
     Remove,
+    /// Restart the workload at this place of `spec.restart.workloads`.
+    Restart(usize),
 }
 
 /// Why a token is fetched.
@@ -138,12 +141,26 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// What to do now for a target that is planned so.
+/// What to do now for a target that is planned so, and for those who read it. Whatever keeps the target from being as
+/// planned holds up no restart for the token in it.
 #[must_use]
 pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
     if plan.suspend {
         return Step::Rest;
     }
+    let step = for_target(plan, o, now);
+    if matches!(step, Step::Work(_)) {
+        return step;
+    }
+    let restarts = restart::outlook(plan, o, now);
+    match (restarts.due, restarts.problem) {
+        (Some(place), _) => Step::Work(Work::Restart(place)),
+        (None, Some(problem)) if step == Step::Rest => Step::Wait(problem, restarts.next),
+        _ => step,
+    }
+}
+
+fn for_target(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
     let target = &plan.target;
     let standing = o.standing();
     let undecided = standing == Standing::Unknown || standing.is_held_by(o.uid);
@@ -289,13 +306,14 @@ fn joins(plan: &Plan, record: &Record, o: &Observed<'_>, now: Timestamp) -> bool
         && now >= record.life().joins_from(plan.renew_before, record.jitter)
 }
 
-/// When to look again, if nothing happens before: at the next refresh or expiry, whichever comes first.
+/// When to look again, if nothing happens before: at the next refresh, restart or expiry, whichever comes first.
 #[must_use]
 pub fn next_look(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Option<Timestamp> {
     let record = o.standing().record().cloned()?;
     let life = record.life();
     let refresh = Some(life.refresh_at(plan.renew_before, record.jitter)).filter(|_| !plan.suspend);
-    [refresh, Some(life.expires_at())].into_iter().flatten().filter(|at| *at > now).min()
+    let restart = restart::outlook(plan, o, now).next;
+    [refresh, restart, Some(life.expires_at())].into_iter().flatten().filter(|at| *at > now).min()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::observed::{Facts, Seen};
 use super::pace::Pace;
 use super::problem::Problem;
 use super::record::Mark;
+use super::restart::Restarts;
 use super::schedule::{self, earlier};
 
 /// What a process remembers of an `IamToken` between two looks. Losing it costs at most a read or a try.
@@ -31,6 +32,8 @@ pub struct Memory {
     pub written: Option<Mark>,
     /// The token in the target.
     pub token: Option<Met>,
+    /// Restarts of workloads, and those that failed: each by itself, so that none holds up a refresh or another.
+    pub restarts: Restarts,
 }
 
 /// A token that this process has met. Its times were noted by a clock that may not be the one that is read now: this
@@ -130,13 +133,17 @@ impl Memory {
             *since = earlier(*since, by);
         }
         self.repairs.set_back(by);
+        self.restarts.set_back(by);
         if let Some(met) = &mut self.token {
             met.older_by = met.older_by.saturating_add(by);
         }
     }
 
-    /// A try has failed.
+    /// A try has failed. Of restarts, [`Self::restarts`] is told.
     pub fn failed(&mut self, failed: Failed, work: Work, inputs: Inputs) {
+        if matches!(work, Work::Restart(_)) {
+            return;
+        }
         let slot = if matches!(work, Work::Refresh(_)) { &mut self.trouble } else { &mut self.hitch };
         let before = slot.take().filter(|trouble| trouble.problem.reason() == failed.problem.reason());
         let again = before.map_or(1, |trouble| trouble.attempts.saturating_add(1));
@@ -152,6 +159,9 @@ impl Memory {
 
     /// A try has succeeded and left the target in this state. That writes it anew is no cure for a key that is refused.
     pub fn succeeded(&mut self, work: Work, target: Option<&Facts>) {
+        if matches!(work, Work::Restart(_)) {
+            return;
+        }
         if matches!(work, Work::Refresh(_)) {
             self.trouble = None;
             self.hitch.take_if(|hitch| hitch.work != Work::Remove);

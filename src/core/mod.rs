@@ -23,6 +23,7 @@ pub mod rate;
 pub mod readiness;
 pub mod record;
 pub mod render;
+pub mod restart;
 pub mod schedule;
 pub mod status;
 pub mod target;

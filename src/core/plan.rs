@@ -8,6 +8,7 @@ use super::endpoint::Endpoints;
 use super::lenders::Lenders;
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
+use super::restart::Wanted;
 use super::schedule::RenewBefore;
 use super::target::Target;
 use super::view::Key;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub suspend: bool,
     /// Where the token goes.
     pub target: Target,
+    /// Who is restarted for each token.
+    pub restart: Wanted,
     /// A digest of all that decides which token is wanted: where it changes, a new one must be fetched.
     pub ask: String,
     /// A digest of all that decides how the target looks: where it changes, the target must be written again.
@@ -65,6 +68,7 @@ impl Plan {
             asker,
             renew_before,
             suspend: spec.suspend.unwrap_or(false),
+            restart: Wanted::new(spec)?,
             target,
         })
     }

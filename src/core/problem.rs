@@ -1,5 +1,7 @@
 //! Everything that can be wrong, in words that name the next action.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::credential::KeyProblem;
 use super::failure::Failure;
 use super::schedule::Retry;
@@ -122,6 +124,27 @@ pub enum Problem {
     Iam(Failure),
     /// Others go first.
     Queued,
+    /// No such workload.
+    WorkloadNotFound {
+        /// Its kind and name.
+        workload: String,
+    },
+    /// The operator may not restart it.
+    RestartDenied {
+        /// Its kind and name.
+        workload: String,
+        /// The HTTP status, if there was an answer.
+        code: Option<u16>,
+    },
+    /// Its pods must go on with a token until after that has expired.
+    RestartTooLate {
+        /// Its kind and name.
+        workload: String,
+        /// When that token expires.
+        expires_at: Timestamp,
+        /// When the workload may be restarted.
+        until: Timestamp,
+    },
 }
 
 /// Why a request to the API server failed.
@@ -184,6 +207,9 @@ impl Problem {
             Self::Api(problem) => problem.kind.reason(),
             Self::Iam(failure) => failure.reason(),
             Self::Queued => Reason::Queued,
+            Self::WorkloadNotFound { .. } => Reason::WorkloadNotFound,
+            Self::RestartDenied { .. } => Reason::RestartDenied,
+            Self::RestartTooLate { .. } => Reason::RestartTooLate,
         }
     }
 
@@ -194,7 +220,8 @@ impl Problem {
             Self::Api(problem) => !matches!(problem.kind, ApiKind::Conflict | ApiKind::Unavailable),
             Self::Iam(failure) => failure.needs_a_person(),
             Self::Lent { why, .. } => why.needs_a_person(),
-            Self::Queued | Self::LendersUnknown => false,
+            // What is installed together may come in any order.
+            Self::Queued | Self::LendersUnknown | Self::WorkloadNotFound { .. } => false,
             _ => true,
         }
     }
@@ -213,8 +240,11 @@ impl Problem {
             Self::Iam(failure) => failure.retry(),
             Self::Lent { why, .. } => why.retry(),
             Self::Queued | Self::LendersUnknown => Retry::Soon,
-            // ServiceAccounts and roles are not watched.
-            Self::ServiceAccountNotFound { .. } | Self::TokenRequestRefused { .. } => Retry::EverSlower,
+            // ServiceAccounts, roles and workloads are not watched.
+            Self::ServiceAccountNotFound { .. }
+            | Self::TokenRequestRefused { .. }
+            | Self::WorkloadNotFound { .. }
+            | Self::RestartDenied { .. } => Retry::EverSlower,
             _ => Retry::OnChange,
         }
     }
@@ -302,6 +332,23 @@ impl Problem {
                  a while by itself; where it takes long, start the operator with a larger --concurrency."
                     .into()
             }
+            Self::WorkloadNotFound { workload } => format!(
+                "{workload}, which is to be restarted for each token, does not exist. Create it in this namespace, or \
+                 correct spec.restart.workloads; it is tried again by itself."
+            ),
+            Self::RestartDenied { workload, code: Some(code @ (401 | 403)) } => format!(
+                "The operator may not restart {workload} (HTTP {code}). Ask the operator's admin to set \
+                 workloadRestarts.enabled in the chart, with its name in workloadRestarts.names if names are listed there."
+            ),
+            Self::RestartDenied { workload, code } => format!(
+                "The API server refuses the annotation that restarts {workload}{}. Look for an admission rule that keeps \
+                 the operator from it.",
+                code.map(|code| format!(" (HTTP {code})")).unwrap_or_default()
+            ),
+            Self::RestartTooLate { workload, expires_at, until } => format!(
+                "{workload} is not restarted before {until}, but the token that its pods read expires at {expires_at}. \
+                 Shorten spec.restart.minPeriod."
+            ),
         }
     }
 }

@@ -73,7 +73,7 @@ impl RenewBefore {
 }
 
 /// `1h30m`, `45s`: whole numbers of hours, minutes and seconds, as Go's `time.ParseDuration` reads them.
-fn parse_span(text: &str) -> Option<Duration> {
+pub(super) fn parse_span(text: &str) -> Option<Duration> {
     let mut seconds: Option<u64> = None;
     let mut rest = text;
     while !rest.is_empty() {
@@ -104,7 +104,7 @@ impl Life {
     /// A clock that was wrong says when it began, or the one that is read now is wrong.
     #[must_use]
     pub fn is_from_the_future(self, now: Timestamp) -> bool {
-        since(self.since, now) > CLOCK_DOUBT
+        is_from_the_future(self.since, now)
     }
 
     /// When a refresh is due: `renew` (but at least 150 s) before expiry, earlier by a jitter of up to 5 % of
@@ -180,6 +180,12 @@ fn within_quarter(wait: Duration, left: Option<Duration>, shortest: Duration) ->
 }
 
 // === times ===
+
+/// Noted by a clock that was wrong, or the one that is read now is wrong.
+#[must_use]
+pub fn is_from_the_future(noted: Timestamp, now: Timestamp) -> bool {
+    since(noted, now) > CLOCK_DOUBT
+}
 
 /// `at` and as long after it, at most the end of time.
 #[must_use]

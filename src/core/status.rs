@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::record::Record;
 use super::schedule::{RenewBefore, whole_seconds};
 use crate::api::{
-    CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Identity, Reason, TargetStatus,
+    CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Identity, Reason, TargetStatus, Workload,
 };
 
 /// A difference of clocks that users are told of, in seconds.
@@ -47,6 +47,8 @@ pub struct Note {
     pub reason: Reason,
     /// Its text.
     pub text: String,
+    /// The workload that it is about too, if it is: events of one reason about several are not counted as one.
+    pub related: Option<Workload>,
 }
 
 /// What the target holds, as far as a status tells it.
@@ -103,6 +105,7 @@ pub fn next(before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) -> IamTo
         api_key_expires_at: None,
         last_handled_refresh: answered,
         target: s.target.map(|name| TargetStatus { name: name.to_owned() }).or_else(|| before.target.clone()),
+        restarts: before.restarts.clone(),
     };
     let mut put = |type_, truth, reason: Reason, message| {
         let new = condition(&before.conditions, s.generation, type_, truth, reason, message, now);
@@ -234,7 +237,7 @@ pub(super) fn find<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Co
 
 pub(super) fn note(warning: bool, condition: &Condition, text: &str) -> Option<Note> {
     let reason = Reason::ALL.iter().copied().find(|known| known.as_str() == condition.reason)?;
-    Some(Note { warning, reason, text: text.to_owned() })
+    Some(Note { warning, reason, text: text.to_owned(), related: None })
 }
 
 #[cfg(test)]

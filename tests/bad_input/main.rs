@@ -8,6 +8,7 @@ mod harness;
 mod checks;
 mod cluster;
 mod moving;
+mod restart;
 mod source;
 mod spec;
 mod target;

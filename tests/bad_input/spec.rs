@@ -63,6 +63,23 @@ fn refused() -> Vec<(Value, &'static str)> {
         (target(json!({"annotations": {"a/b/c": "x"}})), "an annotation's name has at most 63"),
         (target(json!({"deletionPolicy": "Keep"})), "spec.target.deletionPolicy"),
     ];
+    let restart =
+        |workloads: Value, period: &str| with("restart", json!({"workloads": workloads, "minPeriod": period}));
+    let web = || json!({"kind": "Deployment", "name": "web"});
+    let many: Value = (0..17).map(|n| json!({"kind": "Deployment", "name": format!("web-{n}")})).collect();
+    table.extend([
+        (with("restart", json!({})), "spec.restart.workloads"),
+        (restart(json!([]), "10m"), "spec.restart.workloads"),
+        (restart(many, "10m"), "spec.restart.workloads"),
+        (restart(json!([web(), web()]), "10m"), "spec.restart.workloads[1]: Duplicate value"),
+        (restart(json!([{"kind": "Job", "name": "web"}]), "10m"), "spec.restart.workloads[0].kind"),
+        (restart(json!([{"kind": "Deployment", "name": "Web"}]), "10m"), "spec.restart.workloads[0].name"),
+        (restart(json!([{"kind": "Deployment"}]), "10m"), "spec.restart.workloads[0].name"),
+        (restart(json!([web()]), "soon"), "spec.restart.minPeriod"),
+        (restart(json!([web()]), "0s"), "restart.minPeriod is a duration from 1s to 45m"),
+        (restart(json!([web()]), "46m"), "restart.minPeriod is a duration from 1s to 45m"),
+        (restart(json!([web()]), "9999h9999h9999h"), "restart.minPeriod is a duration from 1s to 45m"),
+    ]);
     let spans = ["", "0%", "51%", "100%", "-5m", "5", "1d", "20 %", "soon", "1h1m1s1s"];
     table.extend(spans.map(|span| (with("renewBefore", json!(span)), "spec.renewBefore")));
     table

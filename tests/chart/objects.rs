@@ -105,6 +105,28 @@ fn a_list_of_namespaces_grants_nothing_cluster_wide() {
 }
 
 #[test]
+fn workloads_are_restarted_by_a_role_of_its_own_where_asked() {
+    let roles = |values: &str| -> Vec<Value> {
+        let named = |object: &Value| object["metadata"]["name"] == "iam-token-operator-restart";
+        objects(values).into_iter().filter(named).collect()
+    };
+    assert_eq!(roles("{}"), Vec::<Value>::new());
+    assert_eq!(roles("{workloadRestarts: {enabled: true}, rbac: {create: false}}"), Vec::<Value>::new());
+    let everywhere = roles("workloadRestarts: {enabled: true}");
+    let rule =
+        json!({"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"]});
+    assert_eq!(only(&everywhere, "ClusterRole")["rules"], json!([rule]));
+    let listed = roles("{workloadRestarts: {enabled: true, names: [web]}, watchNamespaces: [payments, orders]}");
+    let kinds: Vec<_> = listed.iter().map(|o| (o["kind"].clone(), o["metadata"]["namespace"].clone())).collect();
+    let pair = |namespace: &str| [(json!("Role"), json!(namespace)), (json!("RoleBinding"), json!(namespace))];
+    assert_eq!(BTreeSet::from_iter(kinds.iter().map(|pair| format!("{pair:?}"))).len(), 4);
+    assert!(["payments", "orders"].iter().all(|namespace| pair(namespace).iter().all(|it| kinds.contains(it))));
+    for role in listed.iter().filter(|object| object["kind"] == "Role") {
+        assert_eq!(role["rules"][0]["resourceNames"], json!(["web"]));
+    }
+}
+
+#[test]
 fn both_forms_grant_the_same() {
     let (everywhere, listed) = (objects("rbac: {aggregate: false}"), objects("watchNamespaces: [payments]"));
     let role = listed.iter().find(|o| o["kind"] == "Role" && o["metadata"]["namespace"] == "payments").unwrap();

@@ -41,6 +41,8 @@ const WRONG: &[(&str, &[&str])] = &[
     ("allowedEndpoints: [iam.cloud.ibm.com]", &["/allowedEndpoints/0", "does not match pattern"]),
     ("allowedEndpoints: ['https://a,https://b']", &["/allowedEndpoints/0", "does not match pattern"]),
     ("allowedEndpoints: ['https://user:pass@iam.test']", &["/allowedEndpoints/0", "does not match pattern"]),
+    ("workloadRestarts: {names: [Web]}", &["/workloadRestarts/names/0", "does not match pattern"]),
+    ("workloadRestarts: {enabled: 'yes'}", &["/workloadRestarts/enabled", "want boolean"]),
     ("networkPolicy: {apiServerCIDRs: [10.0.0.1]}", &["/networkPolicy/apiServerCIDRs/0", "does not match pattern"]),
     ("podLabels: {app.kubernetes.io/name: other}", &["/podLabels"]),
     // What the schema can't say.

@@ -11,10 +11,10 @@ use crate::helm::{CHART, NAMESPACE, RELEASE, helm, helm_on, here, values_file};
 
 const CRD: &str = "crd/iamtokens.iamtoken.dev";
 
-/// An API server with the namespace of the release, where Pod Security is restricted, and two more.
+/// An API server with the namespace of the release, where Pod Security is restricted, and three more.
 pub async fn cluster() -> ControlPlane {
     let plane = ControlPlane::start(Options { audit: true, ..Options::default() }).await;
-    for namespace in [NAMESPACE, "payments", "orders"] {
+    for namespace in [NAMESPACE, "payments", "orders", "vault"] {
         kubectl(&plane, &["create", "namespace", namespace]);
     }
     kubectl(&plane, &["label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"]);

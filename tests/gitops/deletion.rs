@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::Api;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use testkit::control_plane::{ControlPlane, Options};
 use testkit::fake_iam::FakeIam;
@@ -54,6 +54,82 @@ async fn a_namespace_that_is_being_deleted_can_be_emptied() {
     let secrets = world.secrets().list(&ListParams::default()).await.unwrap().items;
     let tokens = world.tokens().list(&ListParams::default()).await.unwrap().items;
     assert_eq!((secrets.len(), tokens.len()), (0, 0), "the namespace would stay for ever");
+}
+
+/// What Kubernetes' garbage collector does, which doesn't run here (`pkg/controller/garbagecollector`): an object goes
+/// when it has owners and none of them is there any more.
+async fn collect_garbage(world: &World) {
+    for secret in world.secrets().list(&ListParams::default()).await.unwrap().items {
+        let owners = secret.owner_references();
+        let mut orphaned = !owners.is_empty();
+        for owner in owners {
+            let (group, version) = owner.api_version.split_once('/').unwrap();
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &owner.kind));
+            let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
+            let found = api.get_opt(&owner.name).await.unwrap();
+            orphaned &= found.and_then(|found| found.metadata.uid).as_ref() != Some(&owner.uid);
+        }
+        if orphaned {
+            world.delete_secret(&secret.name_any()).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deletion_policy_says_what_is_collected() {
+    let world = World::start().await;
+    let key = world.iam.service_id_key("policies");
+    world.put_key("key", &key).await;
+    for (name, policy) in [("goes", "Delete"), ("stays", "Retain"), ("kept", "Delete"), ("given-up", "Retain")] {
+        let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": {"deletionPolicy": policy}});
+        world.put_token(name, &spec).await;
+        world.ready(name).await;
+    }
+    for (name, policy) in [("kept", "Retain"), ("given-up", "Delete")] {
+        world.change_spec(name, &json!({"target": {"deletionPolicy": policy}})).await;
+    }
+    eventually("the new policies", async || {
+        let owned = async |name: &str| !world.secrets().get(name).await.unwrap().owner_references().is_empty();
+        let owned = (owned("kept").await, owned("given-up").await);
+        if owned == (false, true) { Ok(()) } else { Err(owned) }
+    })
+    .await;
+    collect_garbage(&world).await;
+    sleep(REPAIRED_BY_NOW).await;
+    let before = [world.data("stays").await.unwrap(), world.data("kept").await.unwrap()];
+    let asked = world.iam.calls_of(&key).len();
+    world.tokens().delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    collect_garbage(&world).await;
+    sleep(REPAIRED_BY_NOW).await;
+    assert_eq!((world.data("goes").await, world.data("given-up").await), (None, None));
+    assert_eq!([world.data("stays").await.unwrap(), world.data("kept").await.unwrap()], before);
+    world.iam.verify(before[0]["token"].as_str().unwrap()).expect("good until it dies");
+    assert_eq!(world.iam.calls_of(&key).len(), asked);
+}
+
+/// With these, the IamToken is there until the garbage collector has deleted the target, or taken its owner away.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_iamtoken_that_is_being_deleted_holds_nobody_up() {
+    let world = World::start().await;
+    for (name, how) in [("foreground", DeleteParams::foreground()), ("orphan", DeleteParams::orphan())] {
+        world.put_pair(name).await;
+        world.ready(name).await;
+        world.tokens().delete(name, &how).await.unwrap();
+        assert!(world.tokens().get(name).await.unwrap().metadata.deletion_timestamp.is_some(), "{name}");
+    }
+    sleep(REPAIRED_BY_NOW).await;
+    world.delete_secret("foreground").await;
+    let no_owner = Patch::Merge(json!({"metadata": {"ownerReferences": null}}));
+    let left = world.secrets().patch("orphan", &PatchParams::default(), &no_owner).await.unwrap();
+    sleep(REPAIRED_BY_NOW).await;
+    assert_eq!(world.data("foreground").await, None, "it was made again");
+    let version = world.secrets().get("orphan").await.unwrap().metadata.resource_version;
+    assert_eq!(version, left.metadata.resource_version, "it was taken back");
+    for name in ["foreground", "orphan"] {
+        let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        world.tokens().patch(name, &PatchParams::default(), &none).await.unwrap();
+        assert!(world.tokens().get_opt(name).await.unwrap().is_none(), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

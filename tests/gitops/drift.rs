@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::harness::World;
+use crate::harness::workloads::{allow_restarts, annotations, until_restarted, workload};
 use crate::{kubectl, object, root, run, said, text_of};
 
 /// As Argo CD and Flux call themselves.
@@ -89,6 +90,38 @@ async fn applying_the_same_manifest_again_makes_no_difference() {
         assert_eq!(diff.status.code(), Some(0), "{applier}: {}", said(&diff));
     }
     assert_eq!(world.iam.exchanges(), 1, "it fetched another token for nothing");
+}
+
+/// The restart of a workload is undone by none of those who apply it, and shows as no difference.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_workload_makes_no_difference() {
+    let world = World::start().await;
+    allow_restarts(&world, &[]).await;
+    let names = ["client-side", APPLIERS[0], APPLIERS[1]];
+    let apply = |name: &str| {
+        let command = match name {
+            "client-side" => kubectl(world.plane, &world.namespace, &["apply", "-f", "-"]),
+            applier => server_side(&world, "apply", applier, &["--force-conflicts"]),
+        };
+        text_of(command, workload("Deployment", name).to_string().as_bytes());
+    };
+    names.iter().for_each(|name| apply(name));
+    world.put_pair("hpcs").await;
+    let workloads = names.map(|name| json!({"kind": "Deployment", "name": name}));
+    world.change_spec("hpcs", &json!({"restart": {"workloads": workloads}})).await;
+    for name in names {
+        until_restarted(&world, "Deployment", name, 1).await;
+        let before = annotations(&world, "Deployment", name).await;
+        apply(name);
+        assert_eq!(annotations(&world, "Deployment", name).await, before, "{name}");
+        until_restarted(&world, "Deployment", name, 1).await;
+        let diff = match name {
+            "client-side" => kubectl(world.plane, &world.namespace, &["diff", "-f", "-"]),
+            applier => server_side(&world, "diff", applier, &["--force-conflicts"]),
+        };
+        let diff = run(diff, workload("Deployment", name).to_string().as_bytes());
+        assert_eq!(diff.status.code(), Some(0), "{name}: {}", said(&diff));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no test binary uses all of it")]
 
 pub mod operator;
+pub mod workloads;
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};

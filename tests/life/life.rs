@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
@@ -86,6 +87,11 @@ async fn a_suspended_token_dies_and_says_so() {
     world.change_spec("hpcs", &json!({"suspend": true})).await;
     let ready = world.condition("hpcs", "Ready", "Suspended").await;
     assert_eq!(ready.status, "True");
+    let (left, status) = (world.data("hpcs").await.unwrap(), world.status("hpcs").await);
+    let dies = status.expires_at.unwrap().0;
+    assert_eq!(dies.as_second().to_string(), left["expiration"].as_str().unwrap());
+    assert!(ready.message.contains(&format!("valid until {dies}")), "{}", ready.message);
+    assert_eq!(status.refresh_at, None);
     let before = world.iam.exchanges_of(&key);
     let status = eventually("expired", async || {
         let status = world.status("hpcs").await;
@@ -93,6 +99,8 @@ async fn a_suspended_token_dies_and_says_so() {
     })
     .await;
     assert!(condition(&status, "Stalled").is_none() && condition(&status, "Reconciling").is_none());
+    assert!(Timestamp::now() >= dies, "it was called dead before it was");
+    assert_eq!(world.data("hpcs").await.unwrap(), left, "the dead token is left where it is");
     assert_eq!(world.iam.exchanges_of(&key), before);
     world.change_spec("hpcs", &json!({"suspend": null})).await;
     eventually("refreshed", async || {

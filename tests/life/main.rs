@@ -15,5 +15,6 @@ mod life;
 mod namespaces;
 mod probes;
 mod replicas;
+mod restarts;
 mod seam;
 mod stop;

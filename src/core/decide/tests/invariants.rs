@@ -134,6 +134,7 @@ fn every_step_is_a_fit_one() {
                 let stray = scene.last_target.as_deref().is_some_and(|last| last != "hpcs");
                 asked && stray && !scene.plan.target.retain
             }
+            Step::Work(Work::Restart(place)) => *place < scene.plan.restart.workloads.len(),
         };
         assert!(fits, "{}", context());
         let may_work = (scene.winner.is_none() || scene.target == Seen::Unknown || standing.is_held_by(UID))
