@@ -36,6 +36,10 @@ reasons! {
 
     /// The IamToken cannot be decoded, or a field of its spec makes no sense.
     InvalidSpec,
+    /// A template in spec.target.data does not parse, or uses what there is not.
+    TemplateInvalid,
+    /// A template in spec.target.data cannot be filled in with the token that IAM gave.
+    TemplateFailed,
     /// The spec names a credential kind that this version does not support.
     CredentialUnsupported,
     /// The endpoint is not on the operator's list.

@@ -9,6 +9,7 @@ pub mod decide;
 pub mod digest;
 pub mod endpoint;
 pub mod failure;
+pub mod jwt;
 pub mod lease;
 pub mod memory;
 pub mod observed;
@@ -23,6 +24,7 @@ pub mod render;
 pub mod schedule;
 pub mod status;
 pub mod target;
+pub mod template;
 pub mod view;
 pub mod watchdog;
 

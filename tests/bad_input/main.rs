@@ -11,3 +11,4 @@ mod moving;
 mod source;
 mod spec;
 mod target;
+mod template;
