@@ -35,7 +35,7 @@ pub fn identity(token: &str) -> Identity {
 }
 
 fn read(token: &str) -> Option<Claims> {
-    serde_json::from_slice(&*jwt::payload(token)?).ok()
+    serde_json::from_slice(&jwt::payload(token)?).ok()
 }
 
 fn plain(word: String) -> Option<String> {
