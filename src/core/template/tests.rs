@@ -138,18 +138,18 @@ fn a_claim_that_the_sample_lacks_may_be_there_later() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 fn what_takes_long_ends_quickly() {
     let chars = |depth: usize| {
-        let loops: String = (0..depth).map(|n| format!("{{% for x{n} in access_token %}}")).collect();
-        format!("{loops}{{{{ x0 }}}}{}", "{% endfor %}".repeat(depth))
+        ["{% for x in access_token %}".repeat(depth), "{{ x }}".to_owned(), "{% endfor %}".repeat(depth)].concat()
     };
     let long = "access_token | replace('', access_token) | replace('', access_token)";
     for (source, words) in [
         (chars(3), "it takes too long"),
-        (chars(3).replace("{{ x0 }}", ""), "it takes too long"),
-        (chars(9).replace("{{ x0 }}", "{{ x0 if x1 == x2 }}"), "it takes too long"),
-        (chars(3).replace("{{ x0 }}", "{{ claims | tojson }}"), "it takes too long"),
-        (chars(1).replace("{{ x0 }}", "{{ access_token }}"), "over 1 MiB"),
+        (chars(3).replace("{{ x }}", ""), "it takes too long"),
+        (chars(9).replace("{{ x }}", "{{ x if x == '-' }}"), "it takes too long"),
+        (chars(3).replace("{{ x }}", "{{ claims | tojson }}"), "it takes too long"),
+        (chars(1).replace("{{ x }}", "{{ access_token }}"), "over 1 MiB"),
         (format!("{{{{ {long} | length }}}}"), "it takes too"),
         (format!("{{{{ ({long} | replace('', access_token)) ~ '' }}}}"), "it takes too"),
         ("{{ access_token }}".repeat(1000), "over 1 MiB"),
