@@ -38,6 +38,10 @@ reasons! {
 
     /// The IamToken cannot be decoded, or a field of its spec makes no sense.
     InvalidSpec,
+    /// A template in spec.target.data does not parse, or uses what there is not.
+    TemplateInvalid,
+    /// A template in spec.target.data cannot be filled in with the token that IAM gave.
+    TemplateFailed,
     /// The spec names a ClusterIamCredential, and the operator was not started for those.
     CredentialUnsupported,
     /// The ClusterIamCredential does not exist.

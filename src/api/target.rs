@@ -59,15 +59,22 @@ pub struct Target {
 /// One key of the target's data.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(
-    validation = Rule::new("has(self.registries) == (self.format == 'DockerConfigJson')")
-        .message("the format DockerConfigJson needs registries, such as [us.icr.io], and no other format has them")
+    validation = Rule::new("has(self.registries) == (has(self.format) && self.format == 'DockerConfigJson')")
+        .message("the format DockerConfigJson needs registries, such as [us.icr.io], and no other format has them"),
+    validation = Rule::new("has(self.format) != has(self.template)")
+        .message("set exactly one of format and template"),
 )]
 pub struct DataEntry {
     /// The key in the Secret's data: the file's name where the Secret is mounted.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
-    /// What is written there.
-    pub format: Format,
+    /// What is written there; or template says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// What is written there: a text with variables such as access_token in pairs of braces (docs/templates.md).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32768))]
+    pub template: Option<String>,
     /// The registries that the token is for, such as us.icr.io; only with DockerConfigJson.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(

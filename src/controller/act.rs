@@ -214,7 +214,7 @@ impl Job<'_> {
         if !self.context.lead.holds() {
             return Err(Outcome::Lost);
         }
-        let secret = render::secret(self.plan, record, token, &expect);
+        let secret = render::secret(self.plan, record, token, &expect).map_err(|problem| self.failed_by(problem))?;
         match self.targets().apply(&secret).await {
             Ok(facts) => {
                 let mark = facts.as_ref().map(|facts| facts.mark.clone());

@@ -10,6 +10,7 @@ pub mod decide;
 pub mod digest;
 pub mod endpoint;
 pub mod failure;
+pub mod jwt;
 pub mod key_health;
 pub mod lease;
 pub mod lenders;
@@ -27,6 +28,7 @@ pub mod restart;
 pub mod schedule;
 pub mod status;
 pub mod target;
+pub mod template;
 pub mod view;
 pub mod watchdog;
 

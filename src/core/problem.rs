@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::credential::KeyProblem;
 use super::failure::Failure;
 use super::schedule::Retry;
+use super::template::Fault;
 use crate::api::Reason;
 
 /// Why a target is not, or will not stay, as its `IamToken` wants it.
@@ -18,6 +19,27 @@ pub enum Problem {
         field: &'static str,
         /// What it must be, as the rest of a sentence.
         hint: &'static str,
+    },
+    /// An entry of `spec.target.data` that the CRD should have refused.
+    InvalidEntry {
+        /// Its key.
+        key: String,
+        /// What it must be, as the rest of a sentence.
+        hint: &'static str,
+    },
+    /// A template that no token can be written with.
+    TemplateInvalid {
+        /// The key of its entry.
+        key: String,
+        /// What is wrong, and in which line.
+        fault: Fault,
+    },
+    /// A template that this token cannot be written with.
+    TemplateFailed {
+        /// The key of its entry.
+        key: String,
+        /// What is wrong, and in which line.
+        fault: Fault,
     },
     /// A `credentialRef`, where the operator was not started to lend credentials.
     NothingIsLent,
@@ -188,7 +210,11 @@ impl Problem {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Undecodable | Self::InvalidField { .. } | Self::NotLockedAway { .. } => Reason::InvalidSpec,
+            Self::Undecodable | Self::InvalidField { .. } | Self::InvalidEntry { .. } | Self::NotLockedAway { .. } => {
+                Reason::InvalidSpec
+            }
+            Self::TemplateInvalid { .. } => Reason::TemplateInvalid,
+            Self::TemplateFailed { .. } => Reason::TemplateFailed,
             Self::NothingIsLent => Reason::CredentialUnsupported,
             Self::LendersUnknown => Reason::ApiServerUnavailable,
             Self::CredentialNotFound { .. } => Reason::CredentialNotFound,
@@ -258,6 +284,20 @@ impl Problem {
                     .into()
             }
             Self::InvalidField { field, hint } => format!("{field} {hint}. Correct the spec."),
+            Self::InvalidEntry { key, hint } => format!("{} {hint}. Correct the spec.", entry(key)),
+            Self::TemplateInvalid { key, fault } => format!(
+                "The template of {}{}: {}. Correct the template (docs/templates.md).",
+                entry(key),
+                line(fault),
+                fault.what
+            ),
+            Self::TemplateFailed { key, fault } => format!(
+                "The template of {} does not suit the token that IAM gave{}: {}. Correct the template; what was in the \
+                 target is left there.",
+                entry(key),
+                line(fault),
+                fault.what
+            ),
             Self::NothingIsLent => "spec.credentialRef is of no use: this operator was started without ClusterIamCredentials. \
                  Use spec.apiKeySecretRef, or ask its admin to set the chart's clusterCredentials.namespaces."
                 .into(),
@@ -353,6 +393,15 @@ impl Problem {
     }
 }
 
+/// An entry of the target's data, as messages name it.
+fn entry(key: &str) -> String {
+    format!("spec.target.data[key {key}]")
+}
+
+fn line(fault: &Fault) -> String {
+    fault.line.map(|line| format!(", line {line}")).unwrap_or_default()
+}
+
 // === impl ApiKind, ApiProblem ===
 
 impl ApiKind {
@@ -376,8 +425,8 @@ impl ApiKind {
             Self::Terminating => "the namespace is being deleted. Nothing is left to do",
             Self::Immutable => "the Secret is immutable. Delete it, and it is made anew",
             Self::OtherType => {
-                "the Secret has another type than spec.target.type wants, and a type cannot change. Delete the Secret, \
-                 and it is made anew, or correct spec.target.type"
+                "the Secret has another type than spec.target wants (as its type says, or else its keys), and a type \
+                 cannot change. Delete the Secret, and it is made anew, or correct spec.target.type and spec.target.data"
             }
             Self::TooLarge => "the Secret would be over 1 MiB. Remove keys that others put there, or from spec.target",
             Self::Refused => {

@@ -15,9 +15,11 @@ use zeroize::Zeroizing;
 
 use super::digest;
 use super::plan::Plan;
+use super::problem::Problem;
 use super::record::{Owner, Record};
 use super::schedule::Life;
 use super::target::Content;
+use super::template::{Facts, Renderer};
 use crate::api::{MANAGED, RECORD};
 
 /// What must be true of the Secret in the cluster at the moment of the write.
@@ -38,15 +40,22 @@ pub enum Expect {
 /// only create.
 const NEVER: &str = "1";
 
+/// A word that is shorter, in bytes, is no token.
+const SHORTEST: usize = 16;
+
+/// How many words of a text are compared with the record's digest.
+const MOST_WORDS: usize = 16;
+
 /// Who pulls images with an access token (IBM Cloud Container Registry documentation, "Accessing Container Registry").
 const PULL_USER: &str = "iambearer";
 
 /// The whole of what the operator applies. Never to be logged: it holds the token.
-#[must_use]
-pub fn secret(plan: &Plan, record: &Record, token: &SecretString, expect: &Expect) -> Secret {
+///
+/// # Errors
+/// [`Problem::TemplateFailed`], where a template does not suit the token.
+pub fn secret(plan: &Plan, record: &Record, token: &SecretString, expect: &Expect) -> Result<Secret, Problem> {
     let owner = &record.owner;
     let target = &plan.target;
-    let data = target.data.iter().map(|(key, content)| (key.clone(), ByteString(value(content, token, record.life()))));
     let mut labels = target.labels.clone();
     labels.insert(MANAGED.into(), "true".into());
     let mut annotations = target.annotations.clone();
@@ -55,7 +64,7 @@ pub fn secret(plan: &Plan, record: &Record, token: &SecretString, expect: &Expec
         Expect::Absent => (None, NEVER.to_owned()),
         Expect::Exactly { uid, version } => (Some(uid.clone()), version.clone()),
     };
-    Secret {
+    Ok(Secret {
         metadata: ObjectMeta {
             name: Some(target.name.clone()),
             namespace: Some(owner.namespace.clone()),
@@ -67,16 +76,60 @@ pub fn secret(plan: &Plan, record: &Record, token: &SecretString, expect: &Expec
             ..ObjectMeta::default()
         },
         type_: Some(target.type_.clone()),
-        data: Some(data.collect()),
+        data: Some(data(plan, record, token)?),
         ..Secret::default()
+    })
+}
+
+/// Templates come last: they share the room that the others leave.
+fn data(plan: &Plan, record: &Record, token: &SecretString) -> Result<BTreeMap<String, ByteString>, Problem> {
+    let mut data = BTreeMap::new();
+    let mut templates = vec![];
+    for (key, content) in &plan.target.data {
+        match value(content, token, record.life()) {
+            Ok(value) => _ = data.insert(key.clone(), ByteString(value)),
+            Err(template) => templates.push((key, template)),
+        }
     }
+    if templates.is_empty() {
+        return Ok(data);
+    }
+    let mut renderer = Renderer::new(&Facts {
+        token: token.expose_secret(),
+        life: record.life(),
+        identity: record.identity.as_ref(),
+        namespace: &record.owner.namespace,
+        name: &record.owner.name,
+    });
+    renderer.makes_room_for(data.values().map(|value| value.0.len()).sum());
+    for (key, source) in templates {
+        let failed = |fault| Problem::TemplateFailed { key: key.clone(), fault };
+        data.insert(key.clone(), ByteString(renderer.render(source).map_err(failed)?));
+    }
+    Ok(data)
 }
 
 /// The token in a target's data, if it is still the one that its record was written for.
 #[must_use]
 pub fn recover(uid: &str, record: &Record, data: &BTreeMap<String, SecretString>) -> Option<SecretString> {
     let candidates = data.values().filter_map(|value| token_in(value.expose_secret()));
-    candidates.into_iter().find(|token| digest::of_secret(uid, token.expose_secret()) == record.token)
+    let is_it = |token: &SecretString| digest::of_secret(uid, token.expose_secret()) == record.token;
+    candidates.into_iter().find(is_it).or_else(|| {
+        data.values().flat_map(|value| tokens_within(value.expose_secret())).map(SecretString::from).find(is_it)
+    })
+}
+
+/// What could be a token within a text that a template wrote: the longest words of three parts, as JSON Web Tokens are.
+fn tokens_within(text: &str) -> Vec<&str> {
+    let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let mut words: Vec<&str> = text
+        .split(|c| !word(c))
+        .map(|word| word.trim_matches('.'))
+        .filter(|word| word.len() >= SHORTEST && word.bytes().filter(|byte| *byte == b'.').count() == 2)
+        .collect();
+    words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+    words.truncate(MOST_WORDS);
+    words
 }
 
 /// The token in a value of any [`Content`] that has one.
@@ -113,16 +166,18 @@ fn owner_reference(owner: &Owner) -> OwnerReference {
     }
 }
 
-fn value(content: &Content, token: &SecretString, life: Life) -> Vec<u8> {
+/// What the content is, or the template that says it.
+fn value<'a>(content: &'a Content, token: &SecretString, life: Life) -> Result<Vec<u8>, &'a str> {
     let token = token.expose_secret();
     let expiration = life.expires_at().as_second();
-    match content {
+    Ok(match content {
         Content::AccessToken => token.as_bytes().to_vec(),
         Content::Bearer => format!("Bearer {token}").into_bytes(),
         Content::AuthorizationHeader => format!("Authorization: Bearer {token}\n").into_bytes(),
         Content::Expiration => expiration.to_string().into_bytes(),
         Content::ExpiresAt => life.expires_at().to_string().into_bytes(),
         Content::DockerConfigJson(registries) => docker_config(registries, token).into_bytes(),
+        Content::Template(source) => return Err(source),
         Content::Json => json!({
             "access_token": token,
             "token_type": "Bearer",
@@ -131,7 +186,7 @@ fn value(content: &Content, token: &SecretString, life: Life) -> Vec<u8> {
         })
         .to_string()
         .into_bytes(),
-    }
+    })
 }
 
 /// `~/.docker/config.json` with a login for each registry.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::problem::Problem;
+use super::template;
 use crate::api::{DataEntry, DeletionPolicy, Format, IamTokenSpec};
 
 /// The Secret in the `IamToken`'s namespace that the token goes to.
@@ -44,6 +45,8 @@ pub enum Content {
     Json,
     /// What pulls images from these registries.
     DockerConfigJson(Vec<String>),
+    /// What this template says of the token.
+    Template(String),
 }
 
 const DEFAULT_TYPE: &str = "Opaque";
@@ -87,27 +90,46 @@ fn data(given: Option<Vec<DataEntry>>) -> Result<Vec<(String, Content)>, Problem
     let Some(entries) = given else {
         return Ok(DEFAULT_DATA.into_iter().map(|(key, content)| (key.to_owned(), content)).collect());
     };
-    let data = entries.into_iter().map(|entry| Ok((entry.key, content(entry.format, entry.registries)?)));
-    let data = data.collect::<Result<Vec<_>, Problem>>()?;
-    let distinct: BTreeSet<&String> = data.iter().map(|(key, _)| key).collect();
-    if data.is_empty() || distinct.len() != data.len() {
-        return Err(invalid("spec.target.data", "must have at least one key, and each key once"));
+    if entries.is_empty() {
+        return Err(invalid("spec.target.data", "must have at least one key"));
     }
+    let mut data = Vec::with_capacity(entries.len());
+    let mut keys = BTreeSet::new();
+    for entry in entries {
+        let key = entry.key.clone();
+        let refused = |hint| Problem::InvalidEntry { key: key.clone(), hint };
+        if !keys.insert(key.clone()) {
+            return Err(refused("is given twice: a key stands once in spec.target.data"));
+        }
+        let content = content(entry).map_err(refused)?;
+        data.push((key, content));
+    }
+    let templates = data.iter().filter_map(|(key, content)| match content {
+        Content::Template(source) => Some((key.as_str(), source.as_str())),
+        _ => None,
+    });
+    template::try_out(templates).map_err(|(key, fault)| Problem::TemplateInvalid { key, fault })?;
     Ok(data)
 }
 
-fn content(format: Format, registries: Option<Vec<String>>) -> Result<Content, Problem> {
-    let refused = |hint| Err(invalid("spec.target.data", hint));
-    Ok(match (format, registries) {
+/// What is to be written, or what must be corrected.
+fn content(entry: DataEntry) -> Result<Content, &'static str> {
+    let format = match (entry.format, entry.template) {
+        (Some(format), None) => format,
+        (None, Some(template)) if entry.registries.is_none() => return Ok(Content::Template(template)),
+        (None, Some(_)) => return Err("has registries with a template, which takes none"),
+        _ => return Err("must have exactly one of format and template"),
+    };
+    Ok(match (format, entry.registries) {
         (Format::DockerConfigJson, Some(hosts)) if !hosts.is_empty() && hosts.iter().all(|host| is_registry(host)) => {
             Content::DockerConfigJson(hosts)
         }
         (Format::DockerConfigJson, _) => {
-            return refused(
+            return Err(
                 "with the format DockerConfigJson needs registries: host names such as us.icr.io, without https://",
             );
         }
-        (_, Some(_)) => return refused("has registries with a format that takes none: use DockerConfigJson"),
+        (_, Some(_)) => return Err("has registries with a format that takes none: use DockerConfigJson"),
         (Format::AccessToken, None) => Content::AccessToken,
         (Format::Bearer, None) => Content::Bearer,
         (Format::AuthorizationHeader, None) => Content::AuthorizationHeader,
@@ -208,15 +230,54 @@ mod tests {
         ];
         for entry in bad.into_iter().chain(others) {
             let refused = new(&json!({"data": [entry.clone()]}));
-            assert!(matches!(refused, Err(Problem::InvalidField { field: "spec.target.data", .. })), "{entry}");
+            assert!(matches!(refused, Err(Problem::InvalidEntry { key, .. }) if key == "c"), "{entry}");
         }
     }
 
     /// A change here would have all targets written again by a new version.
     #[test]
-    fn what_is_digested_of_the_first_formats_stays_the_same() {
-        let data =
-            new(&json!({"data": [{"key": "a", "format": "Bearer"}, {"key": "b", "format": "Json"}]})).unwrap().data;
-        assert_eq!(serde_json::to_string(&data).unwrap(), r#"[["a","Bearer"],["b","Json"]]"#);
+    fn what_is_digested_of_each_format_stays_the_same() {
+        for (rest, digested) in [
+            (json!({"format": "AccessToken"}), r#""AccessToken""#),
+            (json!({"format": "Bearer"}), r#""Bearer""#),
+            (json!({"format": "AuthorizationHeader"}), r#""AuthorizationHeader""#),
+            (json!({"format": "Expiration"}), r#""Expiration""#),
+            (json!({"format": "ExpiresAt"}), r#""ExpiresAt""#),
+            (json!({"format": "Json"}), r#""Json""#),
+            (json!({"format": "DockerConfigJson", "registries": ["b", "a"]}), r#"{"DockerConfigJson":["b","a"]}"#),
+            (json!({"template": "{{ expiration }}\n"}), r#"{"Template":"{{ expiration }}\n"}"#),
+        ] {
+            let mut entry = rest.clone();
+            entry["key"] = json!("a");
+            let data = new(&json!({"data": [entry]})).unwrap().data;
+            assert_eq!(serde_json::to_string(&data).unwrap(), format!(r#"[["a",{digested}]]"#), "{rest}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_makes_no_sense_is_named_by_its_key() {
+        let format = json!({"key": "t", "format": "Json"});
+        for (entries, key) in [
+            (json!([format, {"key": "u", "format": "Json", "template": "x"}]), "u"),
+            (json!([format, {"key": "u"}]), "u"),
+            (json!([{"key": "u", "template": "x", "registries": ["a"]}, format]), "u"),
+            (json!([format, format]), "t"),
+        ] {
+            let refused = new(&json!({"data": entries})).unwrap_err();
+            assert!(refused.message().starts_with(&format!("spec.target.data[key {key}] ")), "{}", refused.message());
+        }
+    }
+
+    #[test]
+    fn a_template_that_is_none_is_refused_with_its_key_and_line() {
+        let entries =
+            json!([{"key": "a", "template": "{{ expiration }}"}, {"key": "hpcs.env", "template": "\n{{ tokn }}"}]);
+        let message = new(&json!({"data": entries})).unwrap_err().message();
+        assert!(
+            message.starts_with("The template of spec.target.data[key hpcs.env], line 2: there is no variable tokn"),
+            "{message}"
+        );
+        let pull = json!({"key": ".dockerconfigjson", "template": "{}"});
+        assert_eq!(new(&json!({"data": [pull]})).unwrap().type_, "Opaque", "a template is no login");
     }
 }

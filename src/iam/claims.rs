@@ -1,11 +1,9 @@
 //! What a token says of itself. Read without verifying and at best effort: IBM asks that tokens be treated as opaque.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use crate::api::Identity;
+use crate::core::jwt;
 
 /// The few claims that are shown. Names and e-mail addresses are not.
 #[derive(Deserialize, Default)]
@@ -37,9 +35,7 @@ pub fn identity(token: &str) -> Identity {
 }
 
 fn read(token: &str) -> Option<Claims> {
-    let payload = token.split('.').nth(1)?;
-    let json = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?);
-    serde_json::from_slice(&json).ok()
+    serde_json::from_slice(&jwt::payload(token)?).ok()
 }
 
 fn plain(word: String) -> Option<String> {
@@ -49,6 +45,9 @@ fn plain(word: String) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     fn token(claims: &str) -> String {

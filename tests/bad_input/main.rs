@@ -12,3 +12,4 @@ mod restart;
 mod source;
 mod spec;
 mod target;
+mod template;

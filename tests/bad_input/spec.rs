@@ -49,6 +49,17 @@ fn refused() -> Vec<(Value, &'static str)> {
             target(json!({"data": [{"key": "a", "format": "DockerConfigJson", "registries": ["https://us.icr.io"]}]})),
             "spec.target.data[0].registries[0]",
         ),
+        (target(json!({"data": [{"key": "a"}]})), "set exactly one of format and template"),
+        (
+            target(json!({"data": [{"key": "a", "format": "Json", "template": "x"}]})),
+            "set exactly one of format and template",
+        ),
+        (
+            target(json!({"data": [{"key": "a", "template": "x", "registries": ["us.icr.io"]}]})),
+            "no other format has them",
+        ),
+        (target(json!({"data": [{"key": "a", "template": ""}]})), "spec.target.data[0].template"),
+        (target(json!({"data": [{"key": "a", "template": "x".repeat(32_769)}]})), "spec.target.data[0].template"),
         (target(json!({"data": [{"key": "a", "format": "Token"}]})), "spec.target.data[0].format"),
         (
             target(json!({"data": [{"key": "a", "format": "Json"}, {"key": "a", "format": "Bearer"}]})),

@@ -119,6 +119,24 @@ async fn a_new_type_needs_a_new_secret() {
     ready_at_once(&world, "hpcs").await;
 }
 
+/// The type follows from the key where the spec names none.
+#[tokio::test]
+async fn a_pull_secret_where_there_was_another_needs_a_new_secret() {
+    let world = World::start().await;
+    world.put_pair("hpcs").await;
+    let data = world.ready("hpcs").await;
+    let uid = secret(&world, "hpcs").await.metadata.uid;
+    let pull = json!({"key": ".dockerconfigjson", "format": "DockerConfigJson", "registries": ["us.icr.io"]});
+    world.change_spec("hpcs", &json!({"target": {"data": [pull]}})).await;
+    let words = ["Secret hpcs", "another type", "its keys", "Delete the Secret", "spec.target.data"];
+    stalled_but_ready(&world, "hpcs", "TargetTypeMismatch", &words, ("hpcs", &data)).await;
+    calm(&world).await;
+    world.delete_secret("hpcs").await;
+    let anew = made_anew(&world, "hpcs", uid.as_ref()).await;
+    assert_eq!(anew.type_.as_deref(), Some("kubernetes.io/dockerconfigjson"));
+    ready_at_once(&world, "hpcs").await;
+}
+
 #[tokio::test]
 async fn a_new_type_can_be_taken_back() {
     let world = World::start().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::World;
+use crate::harness::{World, eventually};
 
 fn all() -> Value {
     json!([
@@ -41,6 +41,51 @@ async fn each_format_is_as_its_consumer_wants_it() {
     for registry in ["us.icr.io", "de.icr.io"] {
         assert_eq!((&auths[registry]["username"], &auths[registry]["password"]), (&json!("iambearer"), &json!(token)));
     }
+}
+
+#[tokio::test]
+async fn a_template_is_filled_in_and_written_anew_without_an_exchange() {
+    let world = World::start().await;
+    let key = world.iam.service_id_key("templates");
+    world.put_key("hpcs-key", &key).await;
+    let env = "TOKEN={{ access_token }}\nEXPIRES={{ expiration }}\nWHO={{ claims.sub_type }} {{ iamtoken.name }}\n";
+    let data = json!([{"key": "hpcs.env", "template": env}]);
+    world.put_token("hpcs", &json!({"apiKeySecretRef": {"name": "hpcs-key"}, "target": {"data": data}})).await;
+    let before = world.ready("hpcs").await;
+    let lines: Vec<&str> = before["hpcs.env"].as_str().unwrap().lines().collect();
+    let [token, expires, who] = lines[..] else { panic!("{lines:?}") };
+    world.iam.verify(token.strip_prefix("TOKEN=").unwrap()).expect("a valid token");
+    let expires_at = world.status("hpcs").await.expires_at.unwrap().0.as_second();
+    assert_eq!((expires, who), (format!("EXPIRES={expires_at}").as_str(), "WHO=ServiceId hpcs"));
+    // Labels are written with the same data.
+    world.change_spec("hpcs", &json!({"target": {"labels": {"team": "a"}}})).await;
+    eventually("the label", async || {
+        let secret = world.secrets().get("hpcs").await.unwrap();
+        secret.metadata.labels.unwrap_or_default().contains_key("team").then_some(()).ok_or("no label")
+    })
+    .await;
+    assert_eq!(world.data("hpcs").await.as_ref(), Some(&before), "not a byte has changed");
+    let other = json!([{"key": "hpcs.env", "template": "export TOKEN='{{ access_token }}'\n"}]);
+    world.change_spec("hpcs", &json!({"target": {"data": other}})).await;
+    let after = world.changed("hpcs", &before).await;
+    assert_eq!(after["hpcs.env"], format!("export {}'\n", token.replace("TOKEN=", "TOKEN='")));
+    assert_eq!(world.iam.exchanges_of(&key), 1);
+}
+
+/// The token can't be read back from there.
+#[tokio::test]
+async fn a_target_that_holds_the_token_only_encoded_is_written_anew_with_one_exchange() {
+    let world = World::start().await;
+    let key = world.iam.service_id_key("encoded");
+    world.put_key("hpcs-key", &key).await;
+    let data = json!([{"key": "auth", "template": "{{ ('iambearer:' ~ access_token) | b64encode }}"}]);
+    world.put_token("hpcs", &json!({"apiKeySecretRef": {"name": "hpcs-key"}, "target": {"data": data}})).await;
+    let before = world.ready("hpcs").await;
+    world.change_spec("hpcs", &json!({"target": {"labels": {"team": "a"}}})).await;
+    world.changed("hpcs", &before).await;
+    let secret = world.secrets().get("hpcs").await.unwrap();
+    assert!(secret.metadata.labels.unwrap().contains_key("team"));
+    assert_eq!(world.iam.exchanges_of(&key), 2);
 }
 
 #[tokio::test]

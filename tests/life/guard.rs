@@ -42,7 +42,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
         skew: 0,
         server_ahead: None,
     };
-    render::secret(&plan, &record, &SecretString::from("FAKE-token"), expect)
+    render::secret(&plan, &record, &SecretString::from("FAKE-token"), expect).unwrap()
 }
 
 async fn refused(client: &Client, namespace: &str, expect: &Expect) {

@@ -32,6 +32,21 @@ fn all() -> Vec<(Problem, Reason, &'static [&'static str])> {
         (Problem::Undecodable, Reason::InvalidSpec, &["kubectl explain"]),
         (Problem::InvalidField { field: "spec.x", hint: "a hint" }, Reason::InvalidSpec, &["spec.x", "a hint"]),
         (
+            Problem::InvalidEntry { key: "the-key".into(), hint: "a hint" },
+            Reason::InvalidSpec,
+            &["spec.target.data[key the-key] a hint"],
+        ),
+        (
+            Problem::TemplateInvalid { key: "the-key".into(), fault: Fault { line: Some(7), what: "a fault".into() } },
+            Reason::TemplateInvalid,
+            &["spec.target.data[key the-key], line 7: a fault", "Correct the template"],
+        ),
+        (
+            Problem::TemplateFailed { key: "the-key".into(), fault: Fault { line: None, what: "a fault".into() } },
+            Reason::TemplateFailed,
+            &["spec.target.data[key the-key]", "a fault", "Correct the template"],
+        ),
+        (
             Problem::NothingIsLent,
             Reason::CredentialUnsupported,
             &["spec.credentialRef", "clusterCredentials.namespaces"],

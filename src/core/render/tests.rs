@@ -36,7 +36,7 @@ fn record(plan: &Plan, token: &str) -> Record {
 
 fn rendered(target: &Value, expect: &Expect) -> Secret {
     let plan = plan(target);
-    secret(&plan, &record(&plan, TOKEN), &SecretString::from(TOKEN), expect)
+    secret(&plan, &record(&plan, TOKEN), &SecretString::from(TOKEN), expect).unwrap()
 }
 
 fn exactly() -> Expect {
@@ -154,6 +154,9 @@ fn the_token_is_recovered_from_any_format_that_has_it() {
         json!({"data": [{"key": "a", "format": "Expiration"}, {"key": "b", "format": "Json"}]}),
         json!({"data": [{"key": "a", "format": "AuthorizationHeader"}]}),
         json!({"data": [{"key": "a", "format": "DockerConfigJson", "registries": ["us.icr.io"]}]}),
+        json!({"data": [{"key": "a", "template": "TOKEN={{ access_token }}\nEXPIRES={{ expiration }}\n"}]}),
+        json!({"data": [{"key": "a", "template": "{\"long.er.words\": 1, \"t\": {{ access_token | tojson }}}"}]}),
+        json!({"data": [{"key": "a", "template": "The token is {{ access_token }}. Good luck..."}]}),
     ] {
         let secret = rendered(&target, &exactly());
         assert_eq!(recovered(&data(&secret)).as_deref(), Some(TOKEN), "{target}");
@@ -168,7 +171,43 @@ fn no_other_token_is_taken_for_it() {
     for data in [&[][..], &[("expiration", "1800001200")], &[("token", "FAKE.other.token")], &[("j", json)]] {
         assert_eq!(recovered(data), None, "{data:?}");
     }
-    assert_eq!(recovered(&[("token", &format!("{TOKEN}\n"))]), None, "not even with white space");
+    let encoded = json!({"data": [{"key": "a", "template": "{{ access_token | b64encode }}"}]});
+    assert_eq!(recovered(&data(&rendered(&encoded, &exactly()))), None, "what is encoded is not looked for");
+    let many = "FAKE.other-and-longer.token ".repeat(MOST_WORDS) + TOKEN;
+    assert_eq!(recovered(&[("token", &many)]), None, "nor is all of a long text");
+}
+
+#[test]
+fn a_template_is_filled_in() {
+    let env = json!({"key": "hpcs.env", "template": "TOKEN={{ access_token }}\nEXPIRES={{ expiration }}\n"});
+    let who = json!({"key": "who", "template": "{{ iamtoken.namespace }}/{{ iamtoken.name }} {{ expires_at }}"});
+    let secret = rendered(&json!({"data": [env, who, {"key": "t", "format": "AccessToken"}]}), &exactly());
+    let env = format!("TOKEN={TOKEN}\nEXPIRES=1800001200\n");
+    let expected = [("hpcs.env", env.as_str()), ("t", TOKEN), ("who", "payments/hpcs 2027-01-15T08:20:00Z")];
+    assert_eq!(data(&secret), expected);
+}
+
+#[test]
+fn a_template_that_does_not_suit_the_token_is_named() {
+    let plan =
+        plan(&json!({"data": [{"key": "a", "format": "Json"}, {"key": "b", "template": "\n{{ claims.mine }}"}]}));
+    let refused = secret(&plan, &record(&plan, TOKEN), &SecretString::from(TOKEN), &exactly()).map(|_| ());
+    let Err(Problem::TemplateFailed { key, fault }) = refused else { panic!("{refused:?}") };
+    assert_eq!((key.as_str(), fault.line), ("b", Some(2)));
+}
+
+#[test]
+fn all_that_the_secret_holds_is_a_mebibyte_at_the_most() {
+    let entry = |key: &str| json!({"key": key, "template": "{{ access_token }}".repeat(64)});
+    let token = "t".repeat(1 << 13);
+    let rendered = |data: &[Value]| {
+        let plan = plan(&json!({"data": data}));
+        secret(&plan, &record(&plan, &token), &SecretString::from(token.as_str()), &exactly()).map(|_| ())
+    };
+    assert_eq!(rendered(&[entry("a"), entry("b")]), Ok(()), "exactly a mebibyte");
+    let over = rendered(&[entry("a"), entry("b"), json!({"key": "c", "format": "Expiration"})]);
+    let Err(Problem::TemplateFailed { key, .. }) = &over else { panic!("{over:?}") };
+    assert_eq!(key, "b", "other formats need little, and come first");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::core::credential::KeyProblem;
 use crate::core::failure::{Cause, Failure, Kind, Verdict};
 use crate::core::problem::{ApiKind, ApiProblem};
 use crate::core::record::{Mark, Owner};
+use crate::core::template::Fault;
 
 const GENERATION: i64 = 3;
 const DUE: i64 = 2880;
@@ -316,6 +317,9 @@ fn problems() -> Vec<Problem> {
     all.extend([
         Problem::Undecodable,
         Problem::InvalidField { field: "spec.renewBefore", hint: "a hint" },
+        Problem::InvalidEntry { key: name(), hint: "a hint" },
+        Problem::TemplateInvalid { key: name(), fault: Fault { line: Some(32_768), what: "w".repeat(200) } },
+        Problem::TemplateFailed { key: name(), fault: Fault { line: Some(32_768), what: "w".repeat(200) } },
         Problem::NothingIsLent,
         Problem::LendersUnknown,
         Problem::CredentialNotFound { name: name() },
