@@ -92,6 +92,7 @@ impl Job<'_> {
         }
         let ask = Ask {
             endpoint: self.plan.endpoint.clone(),
+            failover: self.plan.failover.clone(),
             credential,
             profile: self.plan.profile.clone(),
             account_id: self.plan.account_id.clone(),

@@ -34,11 +34,12 @@ use crate::cluster::events::Events;
 use crate::cluster::lease::Leases;
 use crate::cluster::secrets::{self, Change};
 use crate::cluster::server_time::ServerTime;
-use crate::core::endpoint::Endpoints;
+use crate::core::defaults::Defaults;
 use crate::core::readiness::Secrets;
 use crate::core::view::Key;
 use crate::core::watchdog::Watched;
 use crate::iam::Exchange;
+use crate::iam::failover::Failover;
 use crate::iam::order::Order;
 use crate::iam::share::Sharing;
 use crate::telemetry::metrics::{Metrics, Queue, Sources};
@@ -58,8 +59,8 @@ const PATIENCE_AT_THE_END: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// The namespaces to watch; all where empty.
     pub namespaces: Vec<String>,
-    /// Where keys may be sent.
-    pub endpoints: Endpoints,
+    /// Where keys may be sent, and what is so for IamTokens that don't say otherwise.
+    pub defaults: Defaults,
     /// How many refreshes may run at once.
     pub concurrency: usize,
     /// The lease that replicas compete for; none where there is only one.
@@ -109,12 +110,13 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     let client = with_deadlines(&server_time.read_by(&world.client, Arc::clone(&world.clock)), &metrics);
     let lead = Lead::new(Arc::clone(&world.clock), settings.lease.as_ref().map(|lease| lease.identity.clone()));
     let orders = Orders { work: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) };
-    metrics.begins(sources(&world.clock, &lead, &orders.work), &settings.endpoints);
+    metrics.begins(sources(&world.clock, &lead, &orders.work), &settings.defaults.endpoints);
+    let exchange = Failover::new(world.exchange, Arc::clone(&world.clock), metrics.clone());
     let process = Process {
-        sharing: Sharing::new(world.exchange, Arc::clone(&world.clock), metrics.clone()),
+        sharing: Sharing::new(Arc::new(exchange), Arc::clone(&world.clock), metrics.clone()),
         orders,
         events: Events::new(client.clone()),
-        endpoints: settings.endpoints,
+        defaults: settings.defaults,
         client: client.clone(),
         clock: world.clock,
         lead: lead.clone(),

@@ -21,7 +21,7 @@ use crate::core::observed::{Seen, Standing};
 use crate::core::plan::Plan;
 use crate::core::problem::{ApiKind, Problem};
 use crate::core::record::Mark;
-use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, later, since};
+use crate::core::schedule::{LONGEST_SLEEP, later, since};
 use crate::core::status::{self, Note, Situation};
 use crate::core::target::target_name;
 use crate::core::view::{Claim, Key, View};
@@ -165,7 +165,7 @@ impl Look<'_> {
     async fn at(&mut self, token: &Listed) -> Action {
         let before = token.status.clone().unwrap_or_default();
         let spec = token.spec.as_ref().ok_or(Problem::Undecodable);
-        let plan = match spec.and_then(|spec| Plan::new(&self.key.name, spec, &self.context.endpoints)) {
+        let plan = match spec.and_then(|spec| Plan::new(&self.key.name, spec, &self.context.defaults)) {
             Ok(plan) => plan,
             Err(problem) => return self.at_unplannable(token, &before, &problem).await,
         };
@@ -291,7 +291,7 @@ impl Look<'_> {
             record: standing.record(),
             unknown: standing == Standing::Unknown,
             intact: true,
-            renew_before: RenewBefore::default(),
+            renew_before: self.context.defaults.renew_before,
             suspended: false,
             problem: Some(problem),
         };
@@ -361,9 +361,12 @@ impl Look<'_> {
     }
 }
 
-/// Who is asked for it.
+/// Who is asked for it: whoever may be sent elsewhere waits apart from those who may not.
 fn lane(work: Work, plan: &Plan) -> Lane {
-    matches!(work, Work::Refresh(_)).then(|| plan.endpoint.clone())
+    match work {
+        Work::Refresh(_) => [&plan.endpoint].into_iter().chain(&plan.failover).cloned().collect(),
+        _ => Lane::new(),
+    }
 }
 
 fn situation<'a>(scene: &Scene<'a>, problem: Option<&'a Problem>) -> Situation<'a> {

@@ -6,8 +6,10 @@
 pub mod breaker;
 pub mod credential;
 pub mod decide;
+pub mod defaults;
 pub mod digest;
 pub mod endpoint;
+pub mod failover;
 pub mod failure;
 pub mod lease;
 pub mod memory;

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::defaults::Defaults;
 use super::digest;
-use super::endpoint::{Endpoint, Endpoints};
+use super::endpoint::Endpoint;
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
 use super::schedule::RenewBefore;
@@ -19,6 +20,8 @@ pub struct Plan {
     pub profile: Option<Profile>,
     /// Where the key is exchanged.
     pub endpoint: Endpoint,
+    /// Where it is exchanged in its place if that one fails; nowhere else if the spec names it.
+    pub failover: Vec<Endpoint>,
     /// The account that the token must be of.
     pub account_id: Option<String>,
     /// When to refresh.
@@ -70,17 +73,12 @@ impl Plan {
     ///
     /// # Errors
     /// The [`Problem`] that a person has to mend in the spec, or in what the operator allows.
-    pub fn new(name: &str, spec: &IamTokenSpec, endpoints: &Endpoints) -> Result<Self, Problem> {
-        let (source, profile) = credential(spec)?;
-        let endpoint = match &spec.endpoint {
-            None => endpoints.default_one(),
-            Some(text) => endpoints.find(text).ok_or_else(|| Problem::EndpointNotAllowed {
-                endpoint: text.clone(),
-                allowed: endpoints.to_string(),
-            })?,
-        };
+    pub fn new(name: &str, spec: &IamTokenSpec, defaults: &Defaults) -> Result<Self, Problem> {
+        let account_id = spec.account_id.as_ref().or(defaults.account_id.as_ref());
+        let (source, profile) = credential(spec, account_id)?;
+        let (endpoint, failover) = endpoint(spec, defaults)?;
         let renew_before = match &spec.renew_before {
-            None => RenewBefore::default(),
+            None => defaults.renew_before,
             Some(text) => RenewBefore::parse(text).ok_or(Problem::InvalidField {
                 field: "spec.renewBefore",
                 hint: "must be a share of the lifetime from 1% to 50%, or a duration such as 12m",
@@ -94,7 +92,7 @@ impl Plan {
             });
         }
         Ok(Self {
-            ask: ask(&source, profile.as_ref(), endpoint, spec.account_id.as_deref()),
+            ask: ask(&source, profile.as_ref(), endpoint, account_id.map(String::as_str)),
             shape: digest::of_json(&json!([
                 target.type_,
                 target.labels,
@@ -105,7 +103,8 @@ impl Plan {
             source,
             profile,
             endpoint: endpoint.clone(),
-            account_id: spec.account_id.clone(),
+            failover: failover.to_vec(),
+            account_id: account_id.cloned(),
             renew_before,
             suspend: spec.suspend.unwrap_or(false),
             target,
@@ -173,11 +172,22 @@ fn ask(source: &Source, profile: Option<&Profile>, endpoint: &Endpoint, account_
     }
 }
 
-fn credential(spec: &IamTokenSpec) -> Result<(Source, Option<Profile>), Problem> {
+/// Who is asked, and who in its place. What stands in for the default endpoint decides nothing about the token: it is no
+/// part of the digest.
+fn endpoint<'a>(spec: &IamTokenSpec, defaults: &'a Defaults) -> Result<(&'a Endpoint, &'a [Endpoint]), Problem> {
+    let endpoints = &defaults.endpoints;
+    let Some(text) = &spec.endpoint else {
+        return Ok((endpoints.default_one(), endpoints.failover()));
+    };
+    let named = endpoints.find(text).map(|named| (named, &[][..]));
+    named.ok_or_else(|| Problem::EndpointNotAllowed { endpoint: text.clone(), allowed: endpoints.to_string() })
+}
+
+fn credential(spec: &IamTokenSpec, account_id: Option<&String>) -> Result<(Source, Option<Profile>), Problem> {
     let invalid = |field, hint| Err(Problem::InvalidField { field, hint });
     let profile = spec.trusted_profile.as_ref().map(profile).transpose()?;
     match (&spec.api_key_secret_ref, &spec.service_account_ref, &spec.credential_ref) {
-        (Some(_), None, None) if matches!(profile, Some(Profile::Name(_))) && spec.account_id.is_none() => {
+        (Some(_), None, None) if matches!(profile, Some(Profile::Name(_))) && account_id.is_none() => {
             invalid("spec.trustedProfile.name", "needs spec.accountId, or use spec.trustedProfile.id in its place")
         }
         (Some(reference), None, None) => {

@@ -10,7 +10,6 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
 
 use super::order::Permit;
 use super::{Ask, AskId, Exchange, Grant};
@@ -94,7 +93,7 @@ pub struct Want {
 // === impl Sharing ===
 
 impl Sharing {
-    /// Shares the exchanges that `exchange` makes, and counts them.
+    /// Shares the exchanges that `exchange` makes, and counts the shared ones.
     #[must_use]
     pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         Self {
@@ -230,9 +229,8 @@ impl Sharing {
     }
 
     async fn fly(self, ask: Ask, attempts: u32, place: Option<Arc<Permit>>) -> Outcome {
-        let (id, jitter, endpoint, begun) = (ask.id(), ask.jitter(), ask.endpoint.clone(), Instant::now());
+        let (id, jitter) = (ask.id(), ask.jitter());
         let result = self.exchange.exchange(ask).await;
-        self.metrics.exchanged(&endpoint, begun.elapsed(), result.as_ref());
         let failed_at = self.clock.now();
         if let Some(place) = place {
             match &result {

@@ -23,7 +23,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
         serde_json::from_value(json!({"apiKeySecretRef": {"name": "key"}, "target": {"deletionPolicy": "Retain"}}))
             .unwrap();
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    let plan = Plan::new("target", &spec, &endpoints).unwrap();
+    let plan = Plan::new("target", &spec, &endpoints.into()).unwrap();
     let record = Record {
         owner: Owner { namespace: namespace.to_owned(), name: "target".into(), uid: "uid-1".into() },
         refreshed_at: Timestamp::UNIX_EPOCH,

@@ -252,7 +252,7 @@ async fn a_look_that_hangs_turns_livez_which_names_it() {
     });
     let settings = Settings {
         namespaces: vec![world.namespace.clone()],
-        endpoints: Endpoints::new(vec![Endpoint::parse(&world.iam.url(), true).unwrap()]).unwrap(),
+        defaults: Endpoints::new(vec![Endpoint::parse(&world.iam.url(), true).unwrap()]).unwrap().into(),
         concurrency: 4,
         lease: None,
     };

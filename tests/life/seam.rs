@@ -62,7 +62,7 @@ async fn clock_and_exchange_are_arguments() {
     let endpoint = Endpoint::parse("https://iam.invalid", false).unwrap();
     let settings = Settings {
         namespaces: vec![namespace.clone()],
-        endpoints: Endpoints::new(vec![endpoint]).unwrap(),
+        defaults: Endpoints::new(vec![endpoint]).unwrap().into(),
         concurrency: 4,
         lease: None,
     };

@@ -33,7 +33,7 @@ fn plan(changes: &Value) -> Plan {
         spec[field] = value.clone();
     }
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints).unwrap()
+    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints.into()).unwrap()
 }
 
 fn mark(uid: &str, version: u64) -> Mark {

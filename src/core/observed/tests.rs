@@ -8,7 +8,7 @@ const UID: &str = "uid-1";
 fn plan(target: &Value) -> Plan {
     let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": target});
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints).unwrap()
+    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints.into()).unwrap()
 }
 
 fn record(name: &str, uid: &str, shape: &str) -> Value {

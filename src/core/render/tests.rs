@@ -11,7 +11,7 @@ const EXACTLY: (&str, &str) = ("secret-uid", "77");
 fn plan(target: &Value) -> Plan {
     let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": target});
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints).unwrap()
+    Plan::new("hpcs", &serde_json::from_value(spec).unwrap(), &endpoints.into()).unwrap()
 }
 
 fn record(plan: &Plan, token: &str) -> Record {

@@ -67,7 +67,7 @@ impl Replica {
         });
         let settings = Settings {
             namespaces: vec![],
-            endpoints: Endpoints::new(vec![endpoint]).unwrap(),
+            defaults: Endpoints::new(vec![endpoint]).unwrap().into(),
             concurrency: site.concurrency,
             lease,
         };
