@@ -1,9 +1,11 @@
 //! The commands.
 
 mod run;
+mod to_iam;
 mod token;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +13,9 @@ use clap::{Parser, Subcommand};
 
 use crate::api;
 use crate::clock::SystemClock;
-use crate::iam::client::IamClient;
+use crate::iam::ca::CaFile;
+use crate::iam::client::{ClientError, IamClient};
+use crate::iam::proxy;
 
 /// What `--version` says: build.rs finds out commit and compiler.
 const VERSION: &str =
@@ -72,15 +76,19 @@ impl Cli {
     }
 }
 
-/// A client for IAM; http is spoken only with `allow_http`.
-fn iam_client(allow_http: bool) -> Result<IamClient, Error> {
-    let client = IamClient::new(Arc::new(SystemClock), allow_http);
-    Ok(client.map_err(|error| {
-        format!(
+/// A client for IAM; http is spoken only with `allow_http`. `ca_file` is that of `--iam-ca-file`.
+fn iam_client(allow_http: bool, ca_file: Option<&Path>) -> Result<IamClient, Error> {
+    proxy::check(|name| std::env::var(name).ok()).map_err(|error| Error::Usage(error.to_string()))?;
+    let file = ca_file.map(|path| CaFile::new(path.to_owned()));
+    IamClient::trusting(Arc::new(SystemClock), allow_http, file).map_err(|error| match error {
+        ClientError::Ca(error) => {
+            Error::Usage(format!("--iam-ca-file {}: {error}", ca_file.unwrap_or(Path::new("")).display()))
+        }
+        ClientError::Roots(error) => Error::Failed(format!(
             "no HTTPS client for IAM ({error}): no CA certificates were found. Install them (package ca-certificates), or \
              correct SSL_CERT_FILE, which names a file of them in PEM"
-        )
-    })?)
+        )),
+    })
 }
 
 fn crd() -> Result<(), Error> {

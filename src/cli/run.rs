@@ -9,11 +9,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
-use super::{Error, iam_client};
+use super::Error;
+use super::to_iam::ToIam;
 use crate::clock::SystemClock;
 use crate::cluster::client::connect;
 use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, Signs, World};
-use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::telemetry::metrics::serve::serve;
 use crate::telemetry::metrics::{Metrics, PER_OBJECT_LIMIT};
 use crate::telemetry::probes;
@@ -26,27 +26,12 @@ pub(super) struct Run {
     #[arg(long, env = "IAM_TOKEN_OPERATOR_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
     watch_namespaces: Vec<String>,
 
-    /// IAM endpoints that keys may be sent to, separated by commas
-    #[arg(
-        long,
-        env = "IAM_TOKEN_OPERATOR_ALLOWED_ENDPOINTS",
-        value_delimiter = ',',
-        value_name = "URL",
-        default_value = "https://iam.cloud.ibm.com"
-    )]
-    allowed_endpoints: Vec<String>,
-
-    /// The endpoint of IamTokens that name none; the first allowed one by default
-    #[arg(long, env = "IAM_TOKEN_OPERATOR_DEFAULT_ENDPOINT", value_name = "URL")]
-    default_endpoint: Option<String>,
+    #[command(flatten)]
+    iam: ToIam,
 
     /// Namespaces that ClusterIamCredentials may lend credentials from, separated by commas; none by default
     #[arg(long, env = "IAM_TOKEN_OPERATOR_CREDENTIAL_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
     credential_namespaces: Vec<String>,
-
-    /// For development only: allow endpoints with http, over which keys travel in the clear
-    #[arg(long, env = "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP")]
-    allow_insecure_http: bool,
 
     /// How many tokens may be refreshed at once
     #[arg(long, env = "IAM_TOKEN_OPERATOR_CONCURRENCY", default_value_t = 32, value_name = "N",
@@ -99,20 +84,20 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
-        let endpoints = self.endpoints()?;
+        let defaults = self.iam.defaults()?;
         let signs = Signs { health: Health::default(), metrics: Metrics::new(self.metrics_per_object_limit) };
         self.listen(&signs).await?;
-        let exchange = Arc::new(iam_client(self.allow_insecure_http)?.asking_about_keys(self.key_health));
+        let exchange = Arc::new(self.iam.client()?.asking_about_keys(self.key_health));
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
-            endpoints,
+            defaults,
             lease: self.lease(client.default_namespace())?,
             namespaces: named(self.watch_namespaces),
             credential_namespaces: named(self.credential_namespaces),
             concurrency: self.concurrency,
         };
         let clock = Arc::new(SystemClock);
-        info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.endpoints, "starting");
+        info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.defaults.endpoints, "starting");
         controller::run_with_signs(settings, World { client, exchange, clock }, shutdown()?, signs).await;
         info!("stopped");
         Ok(())
@@ -155,21 +140,6 @@ impl Run {
             name: self.lease_name.clone(),
             identity: format!("{host}_{:08x}", u32::from_be_bytes(tail)),
         }))
-    }
-
-    fn endpoints(&self) -> Result<Endpoints, Error> {
-        let parse = |flag: &str, text: &str| {
-            Endpoint::parse(text, self.allow_insecure_http).map_err(|error| format!("--{flag} {text}: it {error}"))
-        };
-        let allowed = self.allowed_endpoints.iter().filter(|text| !text.is_empty());
-        let mut allowed = allowed.map(|text| parse("allowed-endpoints", text)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(text) = &self.default_endpoint {
-            let default = parse("default-endpoint", text)?;
-            let place = allowed.iter().position(|endpoint| *endpoint == default);
-            let place = place.ok_or_else(|| format!("--default-endpoint {text}: add it to --allowed-endpoints"))?;
-            allowed.swap(0, place);
-        }
-        Ok(Endpoints::new(allowed).ok_or("--allowed-endpoints: name at least one")?)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Error, iam_client, print};
 use crate::core::asker::Profile;
 use crate::core::credential::{self, LARGEST_VALUE};
 use crate::core::endpoint::Endpoint;
-use crate::core::failure::{Failure, Kind, Verdict};
+use crate::core::failure::{Cause, Failure, Kind, Verdict};
 use crate::core::view::Key;
 use crate::iam::{Ask, Credential, Exchange as _};
 
@@ -51,6 +51,10 @@ pub(super) struct Token {
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Output>,
 
+    /// A file of CA certificates in PEM that IAM may be signed by, beside those of the system
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_IAM_CA_FILE", value_name = "FILE")]
+    iam_ca_file: Option<PathBuf>,
+
     /// For development only: allow an endpoint with http, over which the key travels in the clear
     #[arg(long, env = "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP")]
     allow_insecure_http: bool,
@@ -81,8 +85,8 @@ impl Token {
         if let (Credential::ApiKey(_), Some(Profile::Name(_)), None) = (&credential, &profile, &self.account_id) {
             return Err(Error::Usage("--trusted-profile by name needs --account-id: give that, or the id".into()));
         }
-        let client = iam_client(self.allow_insecure_http)?;
-        let ask = Ask { endpoint, credential, profile, account_id: self.account_id };
+        let client = iam_client(self.allow_insecure_http, self.iam_ca_file.as_deref())?;
+        let ask = Ask { endpoint, failover: vec![], credential, profile, account_id: self.account_id };
         let grant = client.exchange(ask).await.map_err(|failure| told(&failure))?;
         let token = grant.token.expose_secret();
         print(&Zeroizing::new(match self.output {
@@ -146,8 +150,10 @@ fn profile(text: &str) -> Profile {
 /// What went wrong and what to do, for somebody at a terminal.
 fn told(failure: &Failure) -> String {
     let action = match failure.kind {
+        Kind::Unreachable(Cause::ProxyGone | Cause::ProxyCredentials) => "Check HTTPS_PROXY and NO_PROXY",
+        Kind::Unreachable(Cause::ProxyRefused) => "Have the proxy let you through, or name the endpoint in NO_PROXY",
         Kind::Unreachable(_) => "Check --endpoint, the network and the proxy",
-        Kind::Untrusted => "Name the CA that signed it in SSL_CERT_FILE, or find out who answers in IAM's place",
+        Kind::Untrusted => "Name the CA that signed it with --iam-ca-file, or find out who answers in IAM's place",
         Kind::Unavailable(_) | Kind::Throttled(_) | Kind::Paced(_) | Kind::Unusable(_) => "Try again later",
         Kind::Redirected | Kind::RequestRejected => "Check --endpoint",
         Kind::Rejected(Verdict::ProfileNotEligible | Verdict::Profile) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::api::ListParams;
+use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
 use tracing::{info, warn};
 
@@ -17,11 +18,25 @@ const CRD_POLL: Duration = Duration::from_secs(2);
 /// Where neither is there, or it cannot be used.
 pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
     let mut config = Config::infer().await?;
+    // kube takes the environment's proxy for its own, too. That one is for IAM: the API server is asked directly.
+    if config.proxy_url.take().is_some() && names_a_proxy() {
+        return Err("the kubeconfig names a proxy-url, which is not supported: reach the API server directly".into());
+    }
     // Every request has a deadline and a schedule of its own; kube's retries would hold it up for minutes.
     config.default_retry = false;
     let agent = concat!("iam-token-operator/", env!("CARGO_PKG_VERSION"));
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
     Ok(Client::try_from(config)?)
+}
+
+/// Whether the kubeconfig itself has a proxy for the cluster of its current context.
+fn names_a_proxy() -> bool {
+    let Ok(config) = Kubeconfig::read() else { return false };
+    let context = config.contexts.iter().find(|context| Some(&context.name) == config.current_context.as_ref());
+    let name = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
+    let cluster = config.clusters.iter().find(|cluster| Some(&cluster.name) == name);
+    let proxy = cluster.and_then(|cluster| cluster.cluster.as_ref()?.proxy_url.as_deref());
+    proxy.is_some_and(|url| !url.is_empty())
 }
 
 /// Returns when the API server serves IamTokens. Says what it waits for, to the log and to `say`, once and again whenever

@@ -96,6 +96,7 @@ impl Job<'_> {
         }
         let ask = Ask {
             endpoint: self.plan.asker.endpoint.clone(),
+            failover: self.plan.asker.failover.clone(),
             credential,
             profile: self.plan.asker.profile.clone(),
             account_id: self.plan.asker.account_id.clone(),

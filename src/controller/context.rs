@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::cluster::events::Events;
 use crate::cluster::server_time::ServerTime;
 use crate::cluster::service_account;
-use crate::core::endpoint::Endpoints;
+use crate::core::defaults::Defaults;
 use crate::core::failure::Failure;
 use crate::core::memory::Memory;
 use crate::core::observed::Seen;
@@ -34,7 +34,7 @@ use crate::telemetry::metrics::Metrics;
 /// The handles and the small state that reconciles share.
 pub(super) struct Context {
     pub(super) client: Client,
-    pub(super) endpoints: Endpoints,
+    pub(super) defaults: Defaults,
     pub(super) sharing: Sharing,
     pub(super) events: Events,
     pub(super) lead: Lead,
@@ -60,7 +60,7 @@ pub(super) struct Context {
 pub(super) struct Process {
     pub(super) client: Client,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) endpoints: Endpoints,
+    pub(super) defaults: Defaults,
     pub(super) sharing: Sharing,
     pub(super) orders: Orders,
     pub(super) events: Events,
@@ -128,12 +128,12 @@ impl Remembered {
 
 impl Context {
     pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
-        let Process { client, clock, endpoints, sharing, orders, events, lead, steps, server_time, metrics, .. } =
+        let Process { client, clock, defaults, sharing, orders, events, lead, steps, server_time, metrics, .. } =
             process;
         let (tokens_listed, view, remembered, synced) = Default::default();
         Self {
             client,
-            endpoints,
+            defaults,
             sharing,
             events,
             lead,
@@ -223,14 +223,14 @@ impl Context {
 
     /// How the `IamToken` stands in line for work.
     pub(super) fn in_line(&self, key: &Key, lane: &Lane) -> InLine {
-        let trouble = lane.as_ref().and_then(|endpoint| self.orders.work.trouble(endpoint));
+        let trouble = self.orders.work.trouble(lane);
         InLine { waited: self.orders.work.waited(key).unwrap_or_default(), trouble }
     }
 
     /// Whether there is a place among those who write a status; if not, there is one in line. IAM holds nobody up there.
     pub(super) fn admits_status(&self, key: &Key, places: &mut Places) -> bool {
         if places.work.is_none() && places.status.is_none() {
-            places.status = self.orders.statuses.admit(key, None, self.now(), &self.call);
+            places.status = self.orders.statuses.admit(key, Lane::new(), self.now(), &self.call);
         }
         places.work.is_some() || places.status.is_some()
     }

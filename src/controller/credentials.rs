@@ -19,7 +19,7 @@ use crate::cluster::credentials::{self as edge, Change};
 use crate::cluster::deadline::with_signs;
 use crate::cluster::target::Targets;
 use crate::core::asker::Lender;
-use crate::core::endpoint::Endpoints;
+use crate::core::defaults::Defaults;
 use crate::core::lenders::Lenders;
 use crate::core::observed::Seen;
 use crate::core::problem::{ApiKind, Problem};
@@ -76,8 +76,8 @@ impl Means {
 
 impl Credentials {
     /// Credentials are lent from these namespaces; where there are none, nothing is lent or watched.
-    pub(super) fn new(namespaces: Vec<String>, endpoints: &Endpoints) -> Self {
-        let lenders = Mutex::new(Lenders::new(namespaces.iter().cloned(), endpoints));
+    pub(super) fn new(namespaces: Vec<String>, defaults: &Defaults) -> Self {
+        let lenders = Mutex::new(Lenders::new(namespaces.iter().cloned(), defaults));
         let (calls, news, late) = Default::default();
         Self { inner: Arc::new(Inner { namespaces, lenders, calls, news, late }) }
     }

@@ -37,11 +37,12 @@ use crate::cluster::lease::Leases;
 use crate::cluster::secrets::{self, Change};
 use crate::cluster::server_time::ServerTime;
 use crate::cluster::watch;
-use crate::core::endpoint::Endpoints;
+use crate::core::defaults::Defaults;
 use crate::core::readiness::Secrets;
 use crate::core::view::Key;
 use crate::core::watchdog::Watched;
 use crate::iam::Exchange;
+use crate::iam::failover::Failover;
 use crate::iam::order::Order;
 use crate::iam::share::Sharing;
 use crate::telemetry::metrics::{Metrics, Queue, Sources};
@@ -61,8 +62,8 @@ const PATIENCE_AT_THE_END: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// The namespaces to watch; all where empty.
     pub namespaces: Vec<String>,
-    /// Where keys may be sent.
-    pub endpoints: Endpoints,
+    /// Where keys may be sent, and what is so for IamTokens that don't say otherwise.
+    pub defaults: Defaults,
     /// The namespaces that credentials may be lent from; none are lent where empty.
     pub credential_namespaces: Vec<String>,
     /// How many refreshes may run at once.
@@ -114,12 +115,13 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     let client = with_deadlines(&server_time.read_by(&world.client, Arc::clone(&world.clock)), &metrics);
     let lead = Lead::new(Arc::clone(&world.clock), settings.lease.as_ref().map(|lease| lease.identity.clone()));
     let orders = Orders { work: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) };
-    metrics.begins(sources(&world.clock, &lead, &orders.work), &settings.endpoints);
+    metrics.begins(sources(&world.clock, &lead, &orders.work), &settings.defaults.endpoints);
+    let exchange = Failover::new(world.exchange, Arc::clone(&world.clock), metrics.clone());
     let process = Process {
-        sharing: Sharing::new(world.exchange, Arc::clone(&world.clock), metrics.clone()),
+        sharing: Sharing::new(Arc::new(exchange), Arc::clone(&world.clock), metrics.clone()),
         orders,
         events: Events::new(client.clone()),
-        endpoints: settings.endpoints.clone(),
+        defaults: settings.defaults.clone(),
         client: client.clone(),
         clock: world.clock,
         lead: lead.clone(),
@@ -127,7 +129,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
         server_time,
         metrics,
         own_name: Arc::default(),
-        credentials: Credentials::new(settings.credential_namespaces, &settings.endpoints),
+        credentials: Credentials::new(settings.credential_namespaces, &settings.defaults),
     };
     let clocks = process.steps.clone().watch(Arc::clone(&process.clock), process.sharing.clone());
     let scopes: Vec<Option<String>> = match settings.namespaces {

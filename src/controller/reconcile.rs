@@ -183,8 +183,8 @@ impl Look<'_> {
     }
 
     fn plan(&self, spec: &IamTokenSpec) -> Result<Plan, Problem> {
-        let endpoints = &self.context.endpoints;
-        self.context.credentials.with(|lenders| Plan::new(self.key, spec, endpoints, lenders))
+        let defaults = &self.context.defaults;
+        self.context.credentials.with(|lenders| Plan::new(self.key, spec, defaults, lenders))
     }
 
     async fn step(&mut self, token: &Listed, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {
@@ -308,7 +308,10 @@ impl Look<'_> {
     }
 }
 
-/// Who is asked for it.
+/// Who is asked for it: whoever may be sent elsewhere waits apart from those who may not.
 fn lane(work: Work, plan: &Plan) -> Lane {
-    matches!(work, Work::Refresh(_)).then(|| plan.asker.endpoint.clone())
+    match work {
+        Work::Refresh(_) => [&plan.asker.endpoint].into_iter().chain(&plan.asker.failover).cloned().collect(),
+        _ => Lane::new(),
+    }
 }

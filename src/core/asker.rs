@@ -3,8 +3,9 @@
 
 use serde_json::json;
 
+use super::defaults::Defaults;
 use super::digest;
-use super::endpoint::{Endpoint, Endpoints};
+use super::endpoint::Endpoint;
 use super::problem::Problem;
 use super::view::Key;
 use crate::api::{ClusterIamCredentialSpec, IamTokenSpec, TrustedProfile};
@@ -18,6 +19,9 @@ pub struct Asker {
     pub profile: Option<Profile>,
     /// Where the key is exchanged.
     pub endpoint: Endpoint,
+    /// Where it is exchanged in its place if that one fails; nowhere else where it is named. It decides nothing about the
+    /// token, and is no part of the digest.
+    pub failover: Vec<Endpoint>,
     /// The account that the token must be of.
     pub account_id: Option<String>,
     /// Who lends the credential, where it is not the `IamToken`'s own.
@@ -72,12 +76,12 @@ impl Asker {
     ///
     /// # Errors
     /// The [`Problem`] that a person has to mend in the spec, or in what the operator allows.
-    pub fn own(spec: &IamTokenSpec, endpoints: &Endpoints) -> Result<Self, Problem> {
+    pub fn own(spec: &IamTokenSpec, defaults: &Defaults) -> Result<Self, Problem> {
         let api_key = spec.api_key_secret_ref.as_ref().map(|it| Source::api_key(&it.name, it.key.as_deref()));
         let service_account = spec.service_account_ref.as_ref().map(|it| Source::service_account(&it.name));
         let source = one_of(api_key, service_account)?;
         let (profile, account_id) = (spec.trusted_profile.as_ref(), spec.account_id.as_deref());
-        Self::new(source, profile, spec.endpoint.as_deref(), account_id, endpoints)
+        Self::new(source, profile, spec.endpoint.as_deref(), account_id, defaults)
     }
 
     /// That of the `ClusterIamCredential` called `name` with this generation.
@@ -88,14 +92,14 @@ impl Asker {
         name: &str,
         generation: i64,
         spec: &ClusterIamCredentialSpec,
-        endpoints: &Endpoints,
+        defaults: &Defaults,
     ) -> Result<Self, Problem> {
         let (key, account) = (spec.api_key_secret_ref.as_ref(), spec.service_account_ref.as_ref());
         let namespace = key.map(|it| &it.namespace).or(account.map(|it| &it.namespace)).cloned().unwrap_or_default();
         let key = key.map(|it| Source::api_key(&it.name, it.key.as_deref()));
         let source = one_of(key, account.map(|it| Source::service_account(&it.name)))?;
         let (profile, account_id) = (spec.trusted_profile.as_ref(), spec.account_id.as_deref());
-        let asker = Self::new(source, profile, spec.endpoint.as_deref(), account_id, endpoints)?;
+        let asker = Self::new(source, profile, spec.endpoint.as_deref(), account_id, defaults)?;
         Ok(Self { lender: Some(Lender { name: name.to_owned(), namespace, generation }), ..asker })
     }
 
@@ -104,9 +108,10 @@ impl Asker {
         profile: Option<&TrustedProfile>,
         endpoint: Option<&str>,
         account_id: Option<&str>,
-        endpoints: &Endpoints,
+        defaults: &Defaults,
     ) -> Result<Self, Problem> {
         let invalid = |field, hint| Err(Problem::InvalidField { field, hint });
+        let account_id = account_id.or(defaults.account_id.as_deref());
         let profile = profile.map(Profile::new).transpose()?;
         match (&source, &profile) {
             (Source::ServiceAccount { .. }, None) => {
@@ -118,15 +123,16 @@ impl Asker {
             }
             _ => {}
         }
-        let endpoint = match endpoint {
-            None => endpoints.default_one(),
-            Some(text) => endpoints.find(text).ok_or_else(|| Problem::EndpointNotAllowed {
-                endpoint: text.to_owned(),
-                allowed: endpoints.to_string(),
-            })?,
+        let endpoints = &defaults.endpoints;
+        let (endpoint, failover) = match endpoint {
+            None => (endpoints.default_one(), endpoints.failover()),
+            Some(text) => {
+                let refused = || Problem::EndpointNotAllowed { endpoint: text.into(), allowed: endpoints.to_string() };
+                (endpoints.find(text).ok_or_else(refused)?, &[][..])
+            }
         };
-        let account_id = account_id.map(str::to_owned);
-        Ok(Self { source, profile, endpoint: endpoint.clone(), account_id, lender: None })
+        let (endpoint, failover) = (endpoint.clone(), failover.to_vec());
+        Ok(Self { source, profile, endpoint, failover, account_id: account_id.map(str::to_owned), lender: None })
     }
 
     /// The digest of it. That of a plain API key is what it was before there were others.

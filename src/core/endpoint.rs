@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The base URL of an IAM, such as `https://iam.cloud.ibm.com`: scheme, host and optional port and path, with neither
-/// a trailing slash nor the `/identity/token` that users often paste along.
+/// a trailing slash, nor the scheme's own port, nor the `/identity/token` that users often paste along.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint(String);
 
@@ -13,14 +13,34 @@ pub enum EndpointError {
     /// Neither https nor, where the admin allows it for development, http.
     #[error("must start with https://")]
     NotHttps,
-    /// User name, password, query, fragment, white space or no host.
+    /// User name, password, query, fragment, white space, no host, or a port that is no number from 1 to 65535.
     #[error("must be scheme, host and optional port only, such as https://iam.cloud.ibm.com")]
     Malformed,
 }
 
-/// The endpoints that the admin allows, the default one first.
+/// The endpoints that the admin allows, the default one first, and those that stand in for the default one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoints(Vec<Endpoint>);
+pub struct Endpoints {
+    allowed: Vec<Endpoint>,
+    failover: Vec<Endpoint>,
+}
+
+/// How many endpoints may stand in for the default one: all share the time of one exchange.
+pub const MOST_FAILOVER: usize = 4;
+
+/// Why endpoints cannot stand in for the default one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FailoverError {
+    /// It is not allowed.
+    #[error("add {0} to --allowed-endpoints")]
+    NotAllowed(Endpoint),
+    /// It is the default one, or was named before.
+    #[error("take {0} out: it is there twice, or it is the default endpoint, which is asked first anyway")]
+    Repeated(Endpoint),
+    /// There are too many.
+    #[error("name at most {MOST_FAILOVER}")]
+    TooMany,
+}
 
 // === impl Endpoint ===
 
@@ -39,12 +59,15 @@ impl Endpoint {
         let rest = rest.trim_end_matches('/');
         let rest = ["/identity/token", "/oidc/token"].iter().find_map(|path| rest.strip_suffix(path)).unwrap_or(rest);
         let rest = rest.trim_end_matches('/');
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]/".contains(c);
-        if host.is_empty() || host.starts_with(':') || !rest.chars().all(plain) {
+        let (host, port) = split_port(authority).ok_or(EndpointError::Malformed)?;
+        if host.is_empty() || !rest.chars().all(plain) {
             return Err(EndpointError::Malformed);
         }
-        Ok(Self(format!("{scheme}://{}{path}", host.to_ascii_lowercase())))
+        let own = if scheme == "https" { 443 } else { 80 };
+        let port = port.filter(|port| *port != own).map(|port| format!(":{port}")).unwrap_or_default();
+        Ok(Self(format!("{scheme}://{}{port}{path}", host.to_ascii_lowercase())))
     }
 
     /// Without a trailing slash.
@@ -72,83 +95,73 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Host and port; `None` where there is a colon and no port behind it. The colons of an IPv6 address are in brackets.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((host, port)) => Some((host, Some(port.parse().ok().filter(|port| *port != 0)?))),
+        None => Some((authority, None)),
+    }
+}
+
 // === impl Endpoints ===
 
 impl Endpoints {
     /// The first of `allowed` is the default one; `None` where the list is empty.
     #[must_use]
     pub fn new(allowed: Vec<Endpoint>) -> Option<Self> {
-        (!allowed.is_empty()).then_some(Self(allowed))
+        (!allowed.is_empty()).then_some(Self { allowed, failover: vec![] })
+    }
+
+    /// Where the default one fails, `failover` are asked in its place, in this order.
+    ///
+    /// # Errors
+    /// The [`FailoverError`] that the admin has to mend.
+    pub fn with_failover(self, failover: Vec<Endpoint>) -> Result<Self, FailoverError> {
+        if failover.len() > MOST_FAILOVER {
+            return Err(FailoverError::TooMany);
+        }
+        for (place, endpoint) in failover.iter().enumerate() {
+            if !self.allowed.contains(endpoint) {
+                return Err(FailoverError::NotAllowed(endpoint.clone()));
+            }
+            if endpoint == self.default_one() || failover[..place].contains(endpoint) {
+                return Err(FailoverError::Repeated(endpoint.clone()));
+            }
+        }
+        Ok(Self { failover, ..self })
     }
 
     /// The one that an `IamToken` without an endpoint uses.
     #[must_use]
     pub fn default_one(&self) -> &Endpoint {
-        &self.0[0]
+        &self.allowed[0]
+    }
+
+    /// Those that are asked in place of the default one where it fails, in this order; none unless the admin named them.
+    #[must_use]
+    pub fn failover(&self) -> &[Endpoint] {
+        &self.failover
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
-        self.0.iter()
+        self.allowed.iter()
     }
 
     /// The allowed endpoint that a user named, however it was written.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<&Endpoint> {
         let wanted = Endpoint::parse(text, true).ok()?;
-        self.0.iter().find(|allowed| **allowed == wanted)
+        self.allowed.iter().find(|allowed| **allowed == wanted)
     }
 }
 
 impl fmt::Display for Endpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<&str> = self.0.iter().map(Endpoint::as_str).collect();
+        let all: Vec<&str> = self.allowed.iter().map(Endpoint::as_str).collect();
         f.write_str(&all.join(", "))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accepts_what_users_paste() {
-        for text in [
-            "https://iam.cloud.ibm.com",
-            "https://iam.cloud.ibm.com/",
-            "HTTPS://IAM.cloud.ibm.com/identity/token",
-            " https://iam.cloud.ibm.com/identity/token/ ",
-            "https://iam.cloud.ibm.com/oidc/token",
-        ] {
-            assert_eq!(Endpoint::parse(text, false).unwrap().as_str(), "https://iam.cloud.ibm.com", "{text}");
-        }
-        let port = Endpoint::parse("http://127.0.0.1:8080", true).unwrap();
-        assert_eq!(port.token_url(), "http://127.0.0.1:8080/identity/token");
-    }
-
-    #[test]
-    fn refuses_what_could_lead_elsewhere() {
-        for text in ["http://iam.cloud.ibm.com", "iam.cloud.ibm.com", "ftp://x"] {
-            assert_eq!(Endpoint::parse(text, false), Err(EndpointError::NotHttps), "{text}");
-        }
-        for text in [
-            "https://",
-            "https://:443",
-            "https://iam.cloud.ibm.com@evil.example",
-            "https://a b",
-            "https://a?x",
-            "https://a#x",
-            "https://a\\b",
-        ] {
-            assert_eq!(Endpoint::parse(text, false), Err(EndpointError::Malformed), "{text}");
-        }
-    }
-
-    #[test]
-    fn finds_only_what_is_allowed() {
-        let allowed = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-        assert!(allowed.find("https://iam.cloud.ibm.com/identity/token").is_some());
-        assert!(allowed.find("https://iam.cloud.ibm.com.evil.example").is_none());
-        assert!(allowed.find("http://iam.cloud.ibm.com").is_none());
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use crate::api::Reason;
 pub struct Failure {
     /// What went wrong.
     pub kind: Kind,
-    /// The endpoint that was asked.
+    /// The endpoint that was asked; with the proxy, and what became of others, where it was not that one alone.
     pub endpoint: String,
     /// The HTTP status of the answer, if there was one.
     pub status: Option<u16>,
@@ -61,6 +61,12 @@ pub enum Cause {
     Timeout,
     /// The connection ended before the answer did.
     Broken,
+    /// The proxy's host name does not resolve, nobody listens there, or the connection to it broke.
+    ProxyGone,
+    /// The proxy does not connect to the endpoint.
+    ProxyRefused,
+    /// The proxy wants a user name and a password, or others: 407.
+    ProxyCredentials,
 }
 
 /// Why an answer is no usable token.
@@ -114,6 +120,23 @@ impl Failure {
     #[must_use]
     pub fn unanswered(kind: Kind, endpoint: &Endpoint) -> Self {
         Self { kind, endpoint: endpoint.to_string(), status: None, code: None, request_id: None }
+    }
+
+    /// The same, by way of this proxy.
+    #[must_use]
+    pub fn by_proxy(mut self, proxy: &str) -> Self {
+        self.endpoint = format!("{} (by the proxy {proxy})", self.endpoint);
+        self
+    }
+
+    /// The same, and what became of others that were asked in the same try.
+    #[must_use]
+    pub fn beside(mut self, others: &[Self]) -> Self {
+        let others: Vec<_> = others.iter().map(|other| format!("at {}: {}", other.endpoint, other.what())).collect();
+        if !others.is_empty() {
+            self.endpoint = format!("{} (and {})", self.endpoint, others.join(", "));
+        }
+        self
     }
 
     /// Classifies an answer that is no success, by its status and `errorCode`; `retry_after` if it came.
@@ -213,6 +236,11 @@ impl Failure {
             Kind::Unreachable(Cause::Refused) => "it refuses connections",
             Kind::Unreachable(Cause::Timeout) => "it does not answer in time",
             Kind::Unreachable(Cause::Broken) => "the connection broke",
+            Kind::Unreachable(Cause::ProxyGone) => "the proxy cannot be reached",
+            Kind::Unreachable(Cause::ProxyRefused) => "the proxy does not connect to it",
+            Kind::Unreachable(Cause::ProxyCredentials) => {
+                "the proxy wants a user name and a password, or does not accept those that it got"
+            }
             Kind::Untrusted => "its certificate is not trusted",
             Kind::Unavailable(_) => "it answers with an error that should pass",
             Kind::Throttled(_) => "too many tokens were asked for with this credential",
@@ -235,10 +263,19 @@ impl Failure {
     fn next_action(&self) -> &'static str {
         match self.kind {
             Kind::Unreachable(Cause::Dns) => "Check the endpoint and the cluster's DNS; it is tried again by itself",
+            Kind::Unreachable(Cause::ProxyGone | Cause::ProxyCredentials) => {
+                "Ask the admin to correct HTTPS_PROXY or NO_PROXY of the operator; it is tried again by itself"
+            }
+            Kind::Unreachable(Cause::ProxyRefused) => {
+                "Have the proxy let the operator through, or ask the admin to name the endpoint in NO_PROXY; it is tried \
+                 again by itself"
+            }
             Kind::Unreachable(_) => {
                 "Check network policies, proxy and firewall towards it; it is tried again by itself"
             }
-            Kind::Untrusted => "Give the operator the CA that signed it, or find out who answers in IAM's place",
+            Kind::Untrusted => {
+                "Give the operator the CA that signed it (--iam-ca-file), or find out who answers in IAM's place"
+            }
             Kind::Unavailable(_) => "It is tried again by itself; see cloud.ibm.com/status if it lasts",
             Kind::Throttled(_) => "It is tried again by itself; find out who else uses this credential",
             Kind::Paced(_) => "Find out who changes the source Secret, the target or the IamToken again and again",
@@ -259,7 +296,9 @@ impl Failure {
                 "Put a valid key into the source Secret (ibmcloud iam service-api-key-create); it is tried at once"
             }
             Kind::RequestRejected => "Check spec.endpoint; where it is right, report this to IBM",
-            Kind::OtherAccount => "Use a key of that account, or correct spec.accountId",
+            Kind::OtherAccount => {
+                "Use a key of that account, or correct spec.accountId, for which the admin may have set a default"
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use kube::core::{Selector, SelectorExt as _};
 use self::listing::Listing;
 pub use self::status::News;
 use super::asker::Asker;
-use super::endpoint::Endpoints;
+use super::defaults::Defaults;
 use super::observed::{Facts, Seen};
 use super::problem::Problem;
 use super::record::Mark;
@@ -23,7 +23,7 @@ use crate::api::{AllowedNamespaces, ClusterIamCredentialSpec, ClusterIamCredenti
 pub struct Lenders {
     /// The namespaces that keys may be read in. Where there is none, nothing is lent.
     locked: BTreeSet<String>,
-    endpoints: Option<Endpoints>,
+    defaults: Option<Defaults>,
     credentials: BTreeMap<String, Credential>,
     /// The labels of each namespace.
     namespaces: BTreeMap<String, Labels>,
@@ -76,8 +76,8 @@ struct Allowed {
 impl Lenders {
     /// Credentials are lent from these namespaces; from none where there are none.
     #[must_use]
-    pub fn new(locked: impl IntoIterator<Item = String>, endpoints: &Endpoints) -> Self {
-        Self { locked: locked.into_iter().collect(), endpoints: Some(endpoints.clone()), ..Self::default() }
+    pub fn new(locked: impl IntoIterator<Item = String>, defaults: &Defaults) -> Self {
+        Self { locked: locked.into_iter().collect(), defaults: Some(defaults.clone()), ..Self::default() }
     }
 
     /// What the credential called `name` lends to a namespace.
@@ -276,8 +276,8 @@ impl Lenders {
 
 impl Lenders {
     fn asker(&self, name: &str, generation: i64, spec: &ClusterIamCredentialSpec) -> Result<Asker, Problem> {
-        let endpoints = self.endpoints.as_ref().ok_or(Problem::NothingIsLent)?;
-        let asker = Asker::lent(name, generation, spec, endpoints)?;
+        let defaults = self.defaults.as_ref().ok_or(Problem::NothingIsLent)?;
+        let asker = Asker::lent(name, generation, spec, defaults)?;
         let namespace = asker.namespace("").to_owned();
         if self.locked.contains(&namespace) {
             return Ok(asker);

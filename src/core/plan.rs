@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::asker::Asker;
+use super::defaults::Defaults;
 use super::digest;
-use super::endpoint::Endpoints;
 use super::lenders::Lenders;
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
@@ -40,10 +40,10 @@ impl Plan {
     ///
     /// # Errors
     /// The [`Problem`] that a person has to mend in the spec, or in what the operator allows.
-    pub fn new(key: &Key, spec: &IamTokenSpec, endpoints: &Endpoints, lenders: &Lenders) -> Result<Self, Problem> {
-        let asker = asker(key, spec, endpoints, lenders)?;
+    pub fn new(key: &Key, spec: &IamTokenSpec, defaults: &Defaults, lenders: &Lenders) -> Result<Self, Problem> {
+        let asker = asker(key, spec, defaults, lenders)?;
         let renew_before = match &spec.renew_before {
-            None => RenewBefore::default(),
+            None => defaults.renew_before,
             Some(text) => RenewBefore::parse(text).ok_or(Problem::InvalidField {
                 field: "spec.renewBefore",
                 hint: "must be a share of the lifetime from 1% to 50%, or a duration such as 12m",
@@ -87,9 +87,9 @@ impl Plan {
     }
 }
 
-fn asker(key: &Key, spec: &IamTokenSpec, endpoints: &Endpoints, lenders: &Lenders) -> Result<Asker, Problem> {
+fn asker(key: &Key, spec: &IamTokenSpec, defaults: &Defaults, lenders: &Lenders) -> Result<Asker, Problem> {
     let invalid = |field, hint| Err(Problem::InvalidField { field, hint });
-    let Some(reference) = &spec.credential_ref else { return Asker::own(spec, endpoints) };
+    let Some(reference) = &spec.credential_ref else { return Asker::own(spec, defaults) };
     if spec.api_key_secret_ref.is_some() || spec.service_account_ref.is_some() {
         return invalid("spec", "must have exactly one credential, such as apiKeySecretRef");
     }

@@ -1,11 +1,15 @@
 //! The exchange of a credential for an access token: its form and answer ([`wire`], pure), the client that carries them
-//! ([`client`]), and what keeps calls few and in order ([`share`], [`order`]). Beside it, what IAM says of an API key
+//! ([`client`]), the next endpoint where one fails ([`failover`]), and what keeps calls few and in order ([`share`],
+//! [`order`]). Beside it, what IAM says of an API key
 //! ([`key_details`]).
 
+pub mod ca;
 pub mod claims;
 pub mod client;
+pub mod failover;
 pub mod key_details;
 pub mod order;
+pub mod proxy;
 pub mod share;
 pub mod wire;
 
@@ -29,6 +33,8 @@ use crate::core::view::Key;
 pub struct Ask {
     /// Who is asked.
     pub endpoint: Endpoint,
+    /// Who is asked in its place if it fails, in this order.
+    pub failover: Vec<Endpoint>,
     /// Who asks.
     pub credential: Credential,
     /// The trusted profile that it becomes, if it becomes one.
@@ -86,13 +92,15 @@ pub type Question = BoxFuture<'static, Option<KeyHealth>>;
 // === impl Ask ===
 
 impl Ask {
-    /// The identity of this ask.
+    /// The identity of this ask. One that may be sent to more endpoints is another one.
     #[must_use]
     pub fn id(&self) -> AskId {
         let account = self.account_id.as_deref().unwrap_or_default();
         let [field, value] = self.profile.as_ref().map_or([""; 2], |profile| [profile.field(), profile.value()]);
         let (kind, who) = self.credential.parts();
-        AskId(digest::of_parts(&[self.endpoint.as_str(), account, field, value, kind, who.as_str()]))
+        let mut parts = vec![self.endpoint.as_str(), account, field, value, kind, who.as_str()];
+        parts.extend(self.failover.iter().map(Endpoint::as_str));
+        AskId(digest::of_parts(&parts))
     }
 
     /// A draw from the credential alone, the same in every process: tokens of one credential are refreshed together,

@@ -1,8 +1,9 @@
 //! Who goes first: a limit on how many work at once, and the nearest deadline next. Whoever must wait is called by name
 //! and holds no task meanwhile, so that ten thousand can wait.
 //!
-//! There is a lane for each endpoint, and one for work that asks IAM nothing. While an endpoint fails, its lane lets one
-//! through at a time ([`Breaker`]); the others keep their places in it.
+//! There is a lane for each endpoint, one for those that stand in for each other, and one for work that asks IAM nothing.
+//! While an endpoint fails, or all that stand in for each other do, the lane lets one through at a time ([`Breaker`]); the
+//! others keep their places in it.
 
 mod line;
 
@@ -20,8 +21,8 @@ use crate::core::view::Key;
 #[cfg(doc)]
 use crate::core::breaker::Breaker;
 
-/// Who is asked; nobody where none of IAM is.
-pub type Lane = Option<Endpoint>;
+/// Who is asked, and who in its place if it fails; nobody where none of IAM is.
+pub type Lane = Vec<Endpoint>;
 
 /// The queue and the places. Clones are handles to the same one.
 #[derive(Clone)]
@@ -99,10 +100,10 @@ impl Order {
         self.line().since(key).map(|since| now().saturating_duration_since(since))
     }
 
-    /// Why an endpoint is asked by one at a time now, if it is.
+    /// Why whoever is asked in this lane is asked by one at a time now, if it is so.
     #[must_use]
-    pub fn trouble(&self, endpoint: &Endpoint) -> Option<Failure> {
-        self.line().trouble(endpoint).cloned()
+    pub fn trouble(&self, lane: &Lane) -> Option<Failure> {
+        self.line().trouble(lane).cloned()
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {

@@ -12,7 +12,6 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::Instant;
 
 use self::keys::Keys;
 use super::order::Permit;
@@ -98,7 +97,7 @@ pub struct Want {
 // === impl Sharing ===
 
 impl Sharing {
-    /// Shares the exchanges that `exchange` makes, and counts them.
+    /// Shares the exchanges that `exchange` makes, and counts the shared ones.
     #[must_use]
     pub fn new(exchange: Arc<dyn Exchange>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         Self {
@@ -237,7 +236,7 @@ impl Sharing {
     }
 
     async fn fly(self, ask: Ask, attempts: u32, place: Option<Arc<Permit>>) -> Outcome {
-        let (id, jitter, endpoint, begun) = (ask.id(), ask.jitter(), ask.endpoint.clone(), Instant::now());
+        let (id, jitter) = (ask.id(), ask.jitter());
         let curious = self.is_curious(id);
         let result = if curious {
             self.exchange.exchange_and_ask(ask).await
@@ -248,7 +247,6 @@ impl Sharing {
             Ok((grant, question)) => (Ok(grant), question),
             Err(failure) => (Err(failure), None),
         };
-        self.metrics.exchanged(&endpoint, begun.elapsed(), result.as_ref());
         let failed_at = self.clock.now();
         if let Some(place) = place {
             match &result {

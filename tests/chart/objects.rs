@@ -70,10 +70,61 @@ fn a_rollout_keeps_a_standby_and_never_makes_two_that_act() {
 fn what_is_left_empty_is_no_argument() {
     let given = arguments("{}");
     assert_eq!(given[0], "run");
-    for absent in ["--watch-namespaces", "--default-endpoint", "--allow-insecure-http"] {
+    for absent in ["--watch-namespaces", "--default-", "--failover-endpoints", "--iam-ca-file", "--allow-insecure-http"]
+    {
         assert!(!given.iter().any(|argument| argument.starts_with(absent)), "{given:?}");
     }
     assert!(arguments("watchNamespaces: [a, b]").contains(&"--watch-namespaces=a,b".to_owned()));
+}
+
+#[test]
+fn endpoints_and_defaults_are_arguments() {
+    let (first, second) = ("https://iam.cloud.ibm.com", "https://private.iam.cloud.ibm.com");
+    let given = arguments(&format!(
+        "{{allowedEndpoints: ['{first}', '{second}'], failoverEndpoints: ['{second}'], defaultRenewBefore: 25%, \
+         defaultAccountId: '0123'}}"
+    ));
+    for argument in
+        [&*format!("--failover-endpoints={second}"), "--default-renew-before=25%", "--default-account-id=0123"]
+    {
+        assert!(given.iter().any(|it| it == argument), "{argument}: {given:?}");
+    }
+}
+
+/// A file that is mounted by itself (`subPath`) would not follow a change.
+#[test]
+fn a_ca_is_mounted_for_reading_as_a_folder_that_follows_a_change() {
+    for (values, volume) in [
+        (
+            "iamCA: {configMap: ours}",
+            json!({"configMap": {"name": "ours", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}),
+        ),
+        (
+            "iamCA: {secret: ours, key: tls.pem}",
+            json!({"secret": {"secretName": "ours", "items": [{"key": "tls.pem", "path": "ca.crt"}]}}),
+        ),
+    ] {
+        let pod = pod(values);
+        let mut expected = volume;
+        expected["name"] = json!("iam-ca");
+        assert_eq!(pod["volumes"][1], expected, "{values}");
+        let mount = json!({"name": "iam-ca", "mountPath": "/etc/iam-ca", "readOnly": true});
+        assert_eq!(pod["containers"][0]["volumeMounts"][1], mount, "{values}");
+        assert!(arguments(values).contains(&"--iam-ca-file=/etc/iam-ca/ca.crt".to_owned()), "{values}");
+    }
+    assert_eq!(pod("{}")["volumes"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_proxy_is_in_the_environment_beside_what_else_is() {
+    let env = |values: &str| pod(values)["containers"][0]["env"].clone();
+    let proxy = "proxy: {httpsProxy: 'http://proxy.test:3128', noProxy: .test}";
+    let [https, no] = [("HTTPS_PROXY", "http://proxy.test:3128"), ("NO_PROXY", ".test")]
+        .map(|(name, value)| json!({"name": name, "value": value}));
+    assert_eq!(env("{}"), Value::Null);
+    assert_eq!(env(proxy), json!([https, no]));
+    let of_secret = json!({"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}});
+    assert_eq!(env(&format!("{{proxy: {{noProxy: .test}}, extraEnv: [{of_secret}]}}")), json!([no, of_secret]));
 }
 
 #[test]
@@ -167,6 +218,7 @@ fn the_network_policy_lets_out_to_the_ports_of_the_endpoints() {
         iam("allowedEndpoints: ['https://a.test', 'https://b.test:8443/iam', 'https://c.test']"),
         json!([{"port": 443}, {"port": 8443}])
     );
+    assert_eq!(iam("proxy: {httpsProxy: 'http://proxy.test:3128'}"), json!([{"port": 443}, {"port": 3128}]));
     assert_eq!(iam("allowInsecureHttp: true, allowedEndpoints: ['http://a.test']"), json!([{"port": 80}]));
 }
 

@@ -65,17 +65,29 @@ impl World {
     }
 
     async fn begin(iam: FakeIam, endpoints: &[String], log_level: &str, more: &[&str]) -> Self {
+        Self::begin_in(&[], iam, endpoints, log_level, more).await
+    }
+
+    /// With these variables in the operator's environment, these endpoints allowed, and more arguments.
+    pub async fn begin_in(
+        variables: &[(&str, &str)],
+        iam: FakeIam,
+        endpoints: &[String],
+        log_level: &str,
+        more: &[&str],
+    ) -> Self {
         let plane = prepared().await;
         let client = plane.admin();
         let namespace = new_namespace(&client).await;
         allow_operator(&client, &namespace).await;
-        let operator = Operator::start(&Start {
+        let start = Start {
             kubeconfig: &kubeconfig(plane).await,
             namespaces: std::slice::from_ref(&namespace),
             endpoints,
             log_level,
             more,
-        });
+        };
+        let operator = Operator::start_in(&start, variables);
         Self { plane, client, namespace, iam, operator }
     }
 

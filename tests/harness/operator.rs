@@ -29,19 +29,34 @@ pub struct Start<'a> {
 
 impl Operator {
     pub fn start(start: &Start<'_>) -> Self {
+        Self::start_in(start, &[])
+    }
+
+    /// With these variables in its environment.
+    pub fn start_in(start: &Start<'_>, variables: &[(&str, &str)]) -> Self {
         let (namespaces, endpoints) = (start.namespaces.join(","), start.endpoints.join(","));
         let arguments = [
             &["run", "--watch-namespaces", &namespaces, "--allowed-endpoints", &endpoints][..],
             &["--allow-insecure-http", "--log-level", start.log_level],
             start.more,
         ];
-        Self::with_arguments(start.kubeconfig, &arguments.concat())
+        Self::with_environment(start.kubeconfig, &arguments.concat(), variables)
     }
 
     /// With exactly these arguments.
     pub fn with_arguments(kubeconfig: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program())
+        Self::with_environment(kubeconfig, arguments, &[])
+    }
+
+    /// And with these variables; without any proxy of the tests' own environment.
+    pub fn with_environment(kubeconfig: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program());
+        for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        let mut child = command
             .args(arguments)
+            .envs(variables.iter().copied())
             .env("KUBECONFIG", kubeconfig)
             .env("NO_COLOR", "1")
             .env("RUST_BACKTRACE", "1")

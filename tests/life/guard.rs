@@ -26,7 +26,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
             .unwrap();
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
     let key = Key { namespace: namespace.to_owned(), name: "target".into() };
-    let plan = Plan::new(&key, &spec, &endpoints, &Lenders::default()).unwrap();
+    let plan = Plan::new(&key, &spec, &endpoints.into(), &Lenders::default()).unwrap();
     let record = Record {
         owner: Owner { namespace: namespace.to_owned(), name: "target".into(), uid: "uid-1".into() },
         refreshed_at: Timestamp::UNIX_EPOCH,

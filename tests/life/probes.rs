@@ -253,7 +253,7 @@ async fn a_look_that_hangs_turns_livez_which_names_it() {
     let settings = Settings {
         namespaces: vec![world.namespace.clone()],
         credential_namespaces: vec![],
-        endpoints: Endpoints::new(vec![Endpoint::parse(&world.iam.url(), true).unwrap()]).unwrap(),
+        defaults: Endpoints::new(vec![Endpoint::parse(&world.iam.url(), true).unwrap()]).unwrap().into(),
         concurrency: 4,
         lease: None,
     };

@@ -63,7 +63,7 @@ async fn clock_and_exchange_are_arguments() {
     let settings = Settings {
         namespaces: vec![namespace.clone()],
         credential_namespaces: vec![],
-        endpoints: Endpoints::new(vec![endpoint]).unwrap(),
+        defaults: Endpoints::new(vec![endpoint]).unwrap().into(),
         concurrency: 4,
         lease: None,
     };

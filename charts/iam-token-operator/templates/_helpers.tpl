@@ -84,10 +84,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   namespace: {{ .Release.Namespace }}
 {{- end }}
 
-{{/* The ports of allowedEndpoints, each once, as JSON. */}}
+{{/* The ports of allowedEndpoints and of the proxy to them, each once, as JSON. */}}
 {{- define "iam-token-operator.endpointPorts" -}}
 {{- $ports := list }}
-{{- range .Values.allowedEndpoints }}
+{{- range concat .Values.allowedEndpoints (compact (list .Values.proxy.httpsProxy)) }}
 {{- $url := urlParse . }}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" }}
 {{- $ports = append $ports (int (default (eq $url.scheme "http" | ternary "80" "443") $port)) }}
@@ -109,6 +109,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if not (has . $.Values.allowedEndpoints) }}
 {{- fail (printf "defaultEndpoint: %s is not in allowedEndpoints; add it there" .) }}
 {{- end }}
+{{- end }}
+{{- range $place, $endpoint := .Values.failoverEndpoints }}
+{{- if not (has $endpoint $.Values.allowedEndpoints) }}
+{{- fail (printf "failoverEndpoints: %s is not in allowedEndpoints; add it there" $endpoint) }}
+{{- end }}
+{{- if eq $endpoint (default (first $.Values.allowedEndpoints) $.Values.defaultEndpoint) }}
+{{- fail (printf "failoverEndpoints: %s is the default endpoint, which is asked first anyway; take it out" $endpoint) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.iamCA.configMap .Values.iamCA.secret }}
+{{- fail "iamCA: name a configMap or a secret, not both" }}
 {{- end }}
 {{- range $what := list "serviceMonitor" "prometheusRule" "dashboard" }}
 {{- if and (index $.Values.metrics $what).enabled (not $.Values.metrics.enabled) }}

@@ -14,7 +14,7 @@ use crate::core::decide::next_look;
 use crate::core::key_health;
 use crate::core::observed::{Seen, Standing};
 use crate::core::problem::{ApiKind, Problem};
-use crate::core::schedule::{LONGEST_SLEEP, RenewBefore, since};
+use crate::core::schedule::{LONGEST_SLEEP, since};
 use crate::core::status::{self, Note, Situation};
 use crate::telemetry::metrics::Outcome;
 
@@ -58,7 +58,7 @@ impl Look<'_> {
             record: standing.record(),
             unknown: standing == Standing::Unknown,
             intact: true,
-            renew_before: RenewBefore::default(),
+            renew_before: self.context.defaults.renew_before,
             suspended: false,
             problem: Some(problem),
             api_key: None,

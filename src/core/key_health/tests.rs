@@ -20,7 +20,7 @@ fn asker() -> Asker {
 
 fn asker_of(source: Source) -> Asker {
     let endpoint = Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap();
-    Asker { source, profile: None, endpoint, account_id: None, lender: None }
+    Asker { source, profile: None, endpoint, failover: vec![], account_id: None, lender: None }
 }
 
 fn expiring(second: i64) -> KeyHealth {

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::Reason;
-use crate::core::endpoint::Endpoint;
+use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::core::failure::{Cause, Failure, Kind, Verdict};
 use crate::core::ownership::Owned;
 
@@ -11,6 +11,10 @@ const LOCKED: &str = "iam-keys";
 
 fn endpoint() -> Endpoint {
     Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()
+}
+
+fn defaults() -> Defaults {
+    Endpoints::new(vec![endpoint()]).unwrap().into()
 }
 
 fn at(second: i64) -> Timestamp {
@@ -39,7 +43,7 @@ fn credential(generation: i64, changes: &Value) -> ListedCredential {
 
 /// All lists are complete, and hold this credential and this namespace.
 fn lenders(changes: &Value) -> Lenders {
-    let mut lenders = Lenders::new([LOCKED.to_owned()], &Endpoints::new(vec![endpoint()]).unwrap());
+    let mut lenders = Lenders::new([LOCKED.to_owned()], &defaults());
     lenders.relist();
     lenders.put(&credential(1, changes));
     lenders.relisted();
@@ -80,7 +84,7 @@ fn without_namespaces_to_lend_from_nothing_is_lent() {
 
 #[test]
 fn before_the_lists_are_complete_nothing_is_known() {
-    let mut lenders = Lenders::new([LOCKED.to_owned()], &Endpoints::new(vec![endpoint()]).unwrap());
+    let mut lenders = Lenders::new([LOCKED.to_owned()], &defaults());
     lenders.used_by(&user("payments"), Some("shared"));
     assert_eq!(lenders.lend("shared", "payments"), Err(Problem::LendersUnknown));
     lenders.relist();

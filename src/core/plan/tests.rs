@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::asker::{Profile, Source};
-use crate::core::endpoint::Endpoint;
+use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::core::target::{Content, target_name};
 use serde_json::Value;
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn new(name: &str, spec: &Value) -> Result<Plan, Problem> {
     let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
     let endpoints = Endpoints::new(endpoints.to_vec()).unwrap();
     let key = Key { namespace: "payments".into(), name: name.into() };
-    Plan::new(&key, &serde_json::from_value(spec.clone()).unwrap(), &endpoints, &Lenders::default())
+    Plan::new(&key, &serde_json::from_value(spec.clone()).unwrap(), &endpoints.into(), &Lenders::default())
 }
 
 /// A spec with `changes` to the smallest one there is.
@@ -105,20 +105,20 @@ fn a_credential_that_is_not_supported_is_named() {
 /// A `ClusterIamCredential` called `shared` with `changes`, as an IamToken of this namespace and name plans with it.
 fn lent(namespace: &str, name: &str, changes: &Value) -> Result<Plan, Problem> {
     let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
-    let endpoints = Endpoints::new(endpoints.to_vec()).unwrap();
+    let defaults = Endpoints::new(endpoints.to_vec()).unwrap().into();
     let mut spec = json!({
         "apiKeySecretRef": {"namespace": "iam-keys", "name": "key"}, "allowedNamespaces": {"names": [namespace]},
     });
     for (field, value) in changes.as_object().unwrap() {
         spec[field] = value.clone();
     }
-    let mut lenders = Lenders::new(["iam-keys".to_owned(), "more-keys".to_owned()], &endpoints);
+    let mut lenders = Lenders::new(["iam-keys".to_owned(), "more-keys".to_owned()], &defaults);
     lenders
         .put(&serde_json::from_value(json!({"metadata": {"name": "shared", "generation": 1}, "spec": spec})).unwrap());
     lenders.relisted();
     let key = Key { namespace: namespace.into(), name: name.into() };
     let token = serde_json::from_value(json!({"credentialRef": {"name": "shared"}})).unwrap();
-    Plan::new(&key, &token, &endpoints, &lenders)
+    Plan::new(&key, &token, &defaults, &lenders)
 }
 
 #[test]
@@ -274,4 +274,60 @@ fn the_target_of_a_spec_that_makes_no_sense_still_has_a_name() {
     let spec = |value: Value| serde_json::from_value::<IamTokenSpec>(value).unwrap();
     assert_eq!(target_name("hpcs", &spec(json!({}))), "hpcs");
     assert_eq!(target_name("hpcs", &spec(json!({"target": {"name": "t", "data": []}}))), "t");
+}
+
+fn with(defaults: &Defaults, changes: &Value) -> Plan {
+    let key = Key { namespace: "payments".into(), name: "hpcs".into() };
+    Plan::new(&key, &serde_json::from_value(spec(changes)).unwrap(), defaults, &Lenders::default()).unwrap()
+}
+
+fn defaults() -> Defaults {
+    let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
+    Endpoints::new(endpoints.to_vec()).unwrap().into()
+}
+
+#[test]
+fn what_the_admin_sets_holds_where_the_spec_says_nothing() {
+    let (renew_before, account_id) = (RenewBefore::Percent(30), Some("of-all".to_owned()));
+    let set = Defaults { renew_before, account_id: account_id.clone(), ..defaults() };
+    let plan = with(&set, &json!({}));
+    assert_eq!((plan.renew_before, plan.asker.account_id), (renew_before, account_id));
+    let plan = with(&set, &json!({"renewBefore": "12m", "accountId": "its-own"}));
+    assert_eq!(plan.renew_before, RenewBefore::Span(Duration::from_mins(12)));
+    assert_eq!(plan.asker.account_id.as_deref(), Some("its-own"));
+}
+
+#[test]
+fn a_default_account_decides_which_token_is_wanted_as_one_of_the_spec_does() {
+    let set = Defaults { account_id: Some("0123".into()), ..defaults() };
+    let own = json!({"accountId": "0123"});
+    assert_eq!(with(&set, &json!({})).ask, with(&defaults(), &own).ask);
+    assert_eq!(with(&set, &own).ask, with(&defaults(), &own).ask);
+    assert_ne!(with(&set, &json!({})).ask, with(&defaults(), &json!({})).ask);
+}
+
+#[test]
+fn a_default_account_will_do_for_the_name_of_a_profile() {
+    let profile = json!({"trustedProfile": {"name": "reader"}});
+    assert!(new("hpcs", &spec(&profile)).is_err());
+    let set = Defaults { account_id: Some("0123".into()), ..defaults() };
+    assert_eq!(with(&set, &profile).asker.account_id.as_deref(), Some("0123"));
+}
+
+#[test]
+fn only_an_endpoint_that_the_spec_does_not_name_has_others_in_its_place() {
+    let private = Endpoint::parse(PRIVATE, false).unwrap();
+    let endpoints = defaults().endpoints.with_failover(vec![private.clone()]).unwrap();
+    let set = Defaults { endpoints, ..defaults() };
+    assert_eq!(with(&set, &json!({})).asker.failover, [private]);
+    for named in [DEFAULT, PRIVATE] {
+        assert_eq!(with(&set, &json!({"endpoint": named})).asker.failover, []);
+    }
+    assert_eq!(with(&set, &json!({})).ask, with(&defaults(), &json!({})).ask, "nobody needs another token for it");
+}
+
+/// The digest of the smallest spec, so that no change here has every token fetched anew.
+#[test]
+fn an_operator_without_defaults_wants_the_same_tokens_as_before_there_were_any() {
+    assert_eq!(plan(&json!({})).ask, digest::of_json(&json!(["key", "apikey", DEFAULT, null])));
 }

@@ -13,7 +13,7 @@ fn plan(target: &Value) -> Plan {
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
     let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
     let lenders = crate::core::lenders::Lenders::default();
-    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints, &lenders).unwrap()
+    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints.into(), &lenders).unwrap()
 }
 
 fn record(plan: &Plan, token: &str) -> Record {

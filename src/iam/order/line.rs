@@ -8,7 +8,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::Lane;
 use crate::core::breaker::{Admission, Breaker};
-use crate::core::endpoint::Endpoint;
 use crate::core::failure::Failure;
 use crate::core::view::Key;
 
@@ -23,7 +22,7 @@ pub(super) struct Line {
     armed: Option<Instant>,
 }
 
-/// Those who wait in one lane, and how its endpoint fares.
+/// Those who wait in one lane, and how whoever is asked in it fares.
 #[derive(Default)]
 struct Waiting {
     queue: BTreeMap<(Timestamp, Key), UnboundedSender<Key>>,
@@ -49,7 +48,7 @@ pub(super) struct Turn {
 impl Turn {
     /// Whether it lets one ask whoever is asked in this lane.
     pub(super) fn is_in(&self, lane: &Lane) -> bool {
-        lane.is_none() || self.lane == *lane
+        lane.is_empty() || self.lane == *lane
     }
 }
 
@@ -170,7 +169,7 @@ impl Line {
         self.places.get(key).map(|place| place.since)
     }
 
-    pub(super) fn trouble(&self, endpoint: &Endpoint) -> Option<&Failure> {
-        self.lanes.get(&Some(endpoint.clone()))?.breaker.trouble()
+    pub(super) fn trouble(&self, lane: &Lane) -> Option<&Failure> {
+        self.lanes.get(lane)?.breaker.trouble()
     }
 }

@@ -85,7 +85,8 @@ impl Iam {
 
 fn ask(endpoint: &str, key: &str, account: Option<&str>) -> Ask {
     let endpoint = Endpoint::parse(endpoint, false).unwrap();
-    Ask { endpoint, credential: Credential::ApiKey(key.into()), profile: None, account_id: account.map(str::to_owned) }
+    let (credential, account_id) = (Credential::ApiKey(key.into()), account.map(str::to_owned));
+    Ask { endpoint, failover: vec![], credential, profile: None, account_id }
 }
 
 fn of_service_account(name: &str, token: &str) -> Ask {

@@ -8,6 +8,7 @@ const KEY: &str = "FAKE+key/with=signs&and%more";
 fn ask(account_id: Option<&str>) -> Ask {
     Ask {
         endpoint: Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap(),
+        failover: vec![],
         credential: Credential::ApiKey(KEY.into()),
         profile: None,
         account_id: account_id.map(str::to_owned),

@@ -309,7 +309,8 @@ fn ask(cluster: &Cluster, method: Method, path: &str, body: &Value) -> u16 {
 /// Whether the operator draws next to no jitter from the key.
 fn draws_little(key: &str) -> bool {
     let endpoint = Endpoint::parse("https://iam.invalid", false).unwrap();
-    Ask { endpoint, credential: Credential::ApiKey(key.into()), profile: None, account_id: None }.jitter() < 256
+    let credential = Credential::ApiKey(key.into());
+    Ask { endpoint, failover: vec![], credential, profile: None, account_id: None }.jitter() < 256
 }
 
 fn path(plural: &str, namespace: &str, name: Option<&str>) -> String {

@@ -68,7 +68,7 @@ impl Replica {
         let settings = Settings {
             namespaces: vec![],
             credential_namespaces: vec![],
-            endpoints: Endpoints::new(vec![endpoint]).unwrap(),
+            defaults: Endpoints::new(vec![endpoint]).unwrap().into(),
             concurrency: site.concurrency,
             lease,
         };

@@ -4,6 +4,7 @@
 pub mod fake_iam;
 pub mod fake_kms;
 
+pub mod connect_proxy;
 pub mod control_plane;
 pub mod proxy;
 

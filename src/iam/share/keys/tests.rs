@@ -97,7 +97,7 @@ const WANT: Want = Want {
 
 fn ask(key: &str) -> Ask {
     let endpoint = Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap();
-    Ask { endpoint, credential: Credential::ApiKey(key.into()), profile: None, account_id: None }
+    Ask { endpoint, failover: vec![], credential: Credential::ApiKey(key.into()), profile: None, account_id: None }
 }
 
 fn key(name: &str) -> Key {
