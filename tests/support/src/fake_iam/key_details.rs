@@ -90,8 +90,8 @@ fn look(state: &State, method: &Method, headers: &HeaderMap, key: Option<&str>) 
     }
     let token = request::header(headers, &AUTHORIZATION);
     let token = token.as_deref().and_then(|text| text.strip_prefix("Bearer "));
-    let claims =
-        token.and_then(|token| state.signing_key().verify(token, state.issuer(), state.timestamp().as_second()).ok());
+    let now = state.timestamp();
+    let claims = token.and_then(|token| state.signing_key().verify(token, state.issuer(), now.as_second()).ok());
     let claims = claims.ok_or((StatusCode::UNAUTHORIZED, "invalid_token"))?;
     let key = key.filter(|key| !key.is_empty()).ok_or((StatusCode::BAD_REQUEST, "missing_header"))?;
     let world = state.lock();
@@ -101,7 +101,7 @@ fn look(state: &State, method: &Method, headers: &HeaderMap, key: Option<&str>) 
     if claims["iam_id"] != identity.iam_id.as_str() || !may_read(entry, identity) {
         return Err((StatusCode::FORBIDDEN, "insufficient_authority"));
     }
-    Ok(body(key, entry, identity, state.timestamp()))
+    Ok(body(key, entry, identity, now))
 }
 
 fn may_read(entry: &ApiKey, identity: &Identity) -> bool {
