@@ -11,14 +11,14 @@ use crate::harness::World;
 use crate::harness::workloads::{allow_restarts, forbid_restarts, put_workload, restarts, until_restarted, workloads};
 
 /// More than a retry may wait that is the third or fourth in a row.
-const A_FEW_RETRIES: Duration = Duration::from_secs(60);
+const A_FEW_RETRIES: Duration = Duration::from_mins(1);
 
 /// An IamToken `hpcs` that wants these Deployments restarted.
 async fn put(world: &World, names: &[&str], min_period: &str) {
     put_good_key(world, "hpcs").await;
     let mut spec = spec_of("hpcs");
-    let named: Vec<Value> = names.iter().map(|name| json!({"kind": "Deployment", "name": name})).collect();
-    spec["restart"] = json!({"workloads": named, "minPeriod": min_period});
+    let workloads: Vec<Value> = names.iter().map(|name| json!({"kind": "Deployment", "name": name})).collect();
+    spec["restart"] = json!({"workloads": workloads, "minPeriod": min_period});
     world.put_token("hpcs", &spec).await;
 }
 

@@ -170,7 +170,7 @@ fn workloads_are_restarted_by_a_role_of_its_own_where_asked() {
     let listed = roles("{workloadRestarts: {enabled: true, names: [web]}, watchNamespaces: [payments, orders]}");
     let kinds: Vec<_> = listed.iter().map(|o| (o["kind"].clone(), o["metadata"]["namespace"].clone())).collect();
     let pair = |namespace: &str| [(json!("Role"), json!(namespace)), (json!("RoleBinding"), json!(namespace))];
-    assert_eq!(BTreeSet::from_iter(kinds.iter().map(|pair| format!("{pair:?}"))).len(), 4);
+    assert_eq!(kinds.iter().map(|pair| format!("{pair:?}")).collect::<BTreeSet<_>>().len(), 4);
     assert!(["payments", "orders"].iter().all(|namespace| pair(namespace).iter().all(|it| kinds.contains(it))));
     for role in listed.iter().filter(|object| object["kind"] == "Role") {
         assert_eq!(role["rules"][0]["resourceNames"], json!(["web"]));

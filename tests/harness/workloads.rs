@@ -11,12 +11,12 @@ pub const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /// What the chart's `workloadRestarts` grants with these names, in the world's namespace; all names where empty.
 pub async fn allow_restarts(world: &World, names: &[&str]) {
-    let mut rule =
+    let mut grant =
         json!({"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"]});
     if !names.is_empty() {
-        rule["resourceNames"] = json!(names);
+        grant["resourceNames"] = json!(names);
     }
-    let role: Role = serde_json::from_value(json!({"metadata": {"name": "restart"}, "rules": [rule]})).unwrap();
+    let role: Role = serde_json::from_value(json!({"metadata": {"name": "restart"}, "rules": [grant]})).unwrap();
     let binding: RoleBinding = serde_json::from_value(json!({
         "metadata": {"name": "restart"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "restart"},

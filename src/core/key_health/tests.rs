@@ -184,9 +184,9 @@ fn one_event_for_each_step_for_the_worse() {
     let steps = [(&none, &none, None), (&none, &soon, Some("ApiKeyExpiring")), (&soon, &soon, None)];
     let more = [(&soon, &over, Some("ApiKeyExpired")), (&over, &over, None), (&over, &none, None)];
     for (before, after, expected) in steps.into_iter().chain(more) {
-        let note = transition(before, after);
-        assert_eq!(note.as_ref().map(|note| note.reason.as_str()), expected);
-        assert!(note.is_none_or(|note| note.warning && note.text == risk(after).unwrap().1));
+        let event = transition(before, after);
+        assert_eq!(event.as_ref().map(|event| event.reason.as_str()), expected);
+        assert!(event.is_none_or(|event| event.warning && event.text == risk(after).unwrap().1));
     }
 }
 

@@ -19,6 +19,7 @@ fn api(kind: ApiKind, code: Option<u16>) -> Problem {
 }
 
 /// Each with the words that its message must hold.
+#[allow(clippy::too_many_lines, reason = "one line for each problem")]
 fn all() -> Vec<(Problem, Reason, &'static [&'static str])> {
     let [name, key] = ["the-secret", "the-key"].map(str::to_owned);
     let iam = Failure {
