@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 use testkit::fake_iam::FakeIam;
 use testkit::fake_kms::DEFAULT_INSTANCE;
 use testkit::fake_services::{FakeServices, PROJECT, ServiceCall};
@@ -42,10 +42,10 @@ impl Stage {
 
     /// Nothing but the fakes can be reached.
     fn start(&self, client: &mut Command) -> Client {
-        let proxy = self.services.proxy();
+        let (proxy, ca) = (self.services.proxy(), self.mounted.join("ca.pem"));
         client.env("HTTPS_PROXY", &proxy).env("https_proxy", &proxy).env_remove("NO_PROXY").env_remove("no_proxy");
-        client.env("SSL_CERT_FILE", self.mounted.join("ca.pem")).stdin(Stdio::piped());
-        Client(client.stdout(Stdio::null()).spawn().unwrap())
+        client.env("SSL_CERT_FILE", &ca).env("CURL_CA_BUNDLE", &ca).stdin(Stdio::piped()).stdout(Stdio::null());
+        Client(client.spawn().unwrap())
     }
 
     /// One identity's token, the same expired, another's: each is seen at the service. `nudge` makes the client call.
@@ -90,10 +90,9 @@ async fn the_pod_reads_the_file_for_each_call() {
     let stage = Stage::new("pod");
     let (first, second) = (stage.iam.service_id_key("first"), stage.iam.service_id_key("second"));
     stage.put(&first, 600);
-    let pod: Pod =
-        serde_saphyr::from_str(&std::fs::read_to_string(format!("{ROOT}/docs/examples/pod.yaml")).unwrap()).unwrap();
-    let container = pod.spec.unwrap().containers.swap_remove(0);
-    let script = container.args.unwrap().swap_remove(0);
+    let pod = std::fs::read_to_string(format!("{ROOT}/docs/examples/pod.yaml")).unwrap();
+    let pod: Value = serde_saphyr::from_str(&pod).unwrap();
+    let script = pod["spec"]["containers"][0]["args"][0].as_str().unwrap();
     let here = script.replace("/var/run/iam", stage.mounted.to_str().unwrap()).replace("sleep 30", "sleep 0.2");
     let _client = stage.start(
         Command::new("sh")
