@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use testkit::fake_iam::{ApiKey, DEFAULT_ACCOUNT, FakeIam, Identity};
 use testkit::fake_kms::{DEFAULT_INSTANCE, FakeKms};
+use testkit::fake_services::FakeServices;
 use testkit::interrupted;
 
 /// A fake IBM Cloud IAM and a fake key-management service.
@@ -34,6 +35,10 @@ struct Arguments {
     /// Serve the IAM over https and write the certificate of its authority to this file
     #[arg(long)]
     ca_file: Option<PathBuf>,
+    /// Put the services that the guides call behind a proxy, and write the certificate of their authority to this file:
+    /// `HTTPS_PROXY` and `SSL_CERT_FILE` of a program that is to meet them
+    #[arg(long)]
+    services_ca_file: Option<PathBuf>,
 }
 
 fn name_and_key(argument: &str) -> Result<(String, String), &'static str> {
@@ -53,6 +58,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     writeln!(out, "control  {}/_fake/", iam.url())?;
     writeln!(out, "KMS      {}/api/v2/keys", kms.url())?;
     writeln!(out, "instance {DEFAULT_INSTANCE}")?;
+    let services = arguments.services_ca_file.map(|file| (file, FakeServices::start(&iam)));
+    if let Some((file, services)) = &services {
+        std::fs::write(file, services.ca_pem())?;
+        writeln!(out, "proxy    {}", services.proxy())?;
+    }
     out.flush()?;
     interrupted().await;
     Ok(())

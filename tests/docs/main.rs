@@ -4,12 +4,15 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-use std::path::Path;
+mod clients;
+
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use iam_token_operator::api::Reason;
 use testkit::control_plane::{ControlPlane, Options, binaries};
 use testkit::fake_iam::FakeIam;
+use testkit::fake_services::FakeServices;
 
 use harness::{OPERATOR_NAMESPACE, Operator, Start};
 
@@ -17,6 +20,17 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// It begins with an empty cluster and leaves one.
 const INSTALL_GUIDE: &str = "docs/install.md";
+
+/// Guides that need a program which the project itself can do without.
+const NEEDS: [(&str, &str); 3] =
+    [("docs/hpcs.md", "curl"), ("docs/guides/object-storage.md", "curl"), ("docs/guides/watsonx.md", "python3")];
+
+/// Modules that guides build or read: the folder of the `go.mod`, and what the guides need of it. Fetched before, as only
+/// fakes can be reached in a guide's session.
+const MODULES: [(&str, &[&str]); 2] = [
+    ("docs/examples/key-protect", &["build", "-o", "/dev/null", "."]),
+    ("hack/gitops/crds", &["mod", "download", "github.com/external-secrets/external-secrets"]),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_in_the_guides_works() {
@@ -36,7 +50,11 @@ async fn every_command_in_the_guides_works() {
         .flat_map(|(folder, entries)| entries.map(move |entry| (folder, entry.unwrap().file_name())))
         .map(|(folder, name)| format!("{folder}/{}", name.to_str().unwrap()))
         .filter(|path| Path::new(path).extension().is_some_and(|kind| kind == "md") && path != INSTALL_GUIDE)
+        .filter(|path| can_be_tried(path))
         .collect();
+    for (folder, arguments) in MODULES {
+        go(folder, arguments);
+    }
     guides.sort();
     guides.insert(0, "README.md".into());
     try_docs(&plane, &iam, &operator, &guides);
@@ -60,8 +78,12 @@ async fn the_install_guide_works_from_first_to_last() {
 }
 
 fn try_docs(plane: &ControlPlane, iam: &FakeIam, operator: &Operator, guides: &[String]) {
-    let key = plane.run_folder().join("key");
-    std::fs::write(&key, iam.service_id_key("docs")).unwrap();
+    let services = FakeServices::start(iam);
+    let (key, ca) = (plane.run_folder().join("key"), plane.run_folder().join("services-ca.pem"));
+    let apikey = iam.service_id_key("docs");
+    // As `ibmcloud iam service-api-key-create --file` writes it.
+    std::fs::write(&key, format!("{{\n\t\"name\": \"docs\",\n\t\"apikey\": \"{apikey}\"\n}}\n")).unwrap();
+    std::fs::write(&ca, services.ca_pem()).unwrap();
     let folders = [
         plane.kubectl().parent().unwrap().to_owned(),
         binaries(&["helm"]).unwrap(),
@@ -75,12 +97,37 @@ fn try_docs(plane: &ControlPlane, iam: &FakeIam, operator: &Operator, guides: &[
         .env("KUBECONFIG", plane.kubeconfig_for_admin())
         .env("TRY_KEY", &key)
         .env("PATH", path)
+        .env("HTTPS_PROXY", services.proxy())
+        .env("SSL_CERT_FILE", &ca)
         .env("IBMCLOUD_IAM_API_ENDPOINT", iam.url())
         .env("IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP", "true")
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&tried.stdout), String::from_utf8_lossy(&tried.stderr));
     assert!(tried.status.success(), "{out}\n{err}\n--- the operator's log ---\n{}", operator.log());
+    assert_eq!(services.strangers(), Vec::<String>::new());
+}
+
+/// False, and says so, where a program is missing.
+fn can_be_tried(guide: &str) -> bool {
+    let missing = NEEDS.iter().find(|(path, program)| *path == guide && !is_there(program));
+    if let Some((_, program)) = missing {
+        eprintln!("{guide} is not tried: there is no {program}");
+    }
+    missing.is_none()
+}
+
+fn is_there(program: &str) -> bool {
+    let path: PathBuf = program.into();
+    std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join(&path).is_file())
+}
+
+/// Runs `go` in a folder of the repository.
+fn go(folder: &str, arguments: &[&str]) {
+    let mut go = Command::new("go");
+    go.args(arguments).current_dir(format!("{ROOT}/{folder}")).env("GOFLAGS", "-mod=readonly").env("GOWORK", "off");
+    let done = go.output().unwrap();
+    assert!(done.status.success(), "go {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]

@@ -105,7 +105,9 @@ async fn a_restarted_workload_makes_no_difference() {
         };
         text_of(command, workload("Deployment", name).to_string().as_bytes());
     };
-    names.iter().for_each(|name| apply(name));
+    for name in &names {
+        apply(name);
+    }
     world.put_pair("hpcs").await;
     let workloads = names.map(|name| json!({"kind": "Deployment", "name": name}));
     world.change_spec("hpcs", &json!({"restart": {"workloads": workloads}})).await;

@@ -3,7 +3,8 @@
 //! `GET /api/v2/keys` needs `Authorization: Bearer <token>` and `Bluemix-Instance: <instance id>` (IBM Cloud docs, hs-crypto:
 //! "Setting up the key management service API"). The texts of errors are those of the docs of hs-crypto and key-protect,
 //! "Unable to authenticate through the API": an expired token and a missing role get the same 401. What a missing or unknown
-//! instance gets is not documented; the fake takes 400.
+//! instance gets is not documented; the fake takes 400. Key Protect has the same API (IBM Cloud docs, key-protect: "Setting up
+//! the API").
 // The fake is the world outside, where real time runs.
 #![allow(clippy::disallowed_methods)]
 
@@ -93,6 +94,11 @@ impl FakeKms {
         Ok(Self { inner: Arc::new(Inner { server, state }) })
     }
 
+    /// Answers as it would at its own port.
+    pub(crate) fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+        self.inner.state.answer(request)
+    }
+
     /// `http://127.0.0.1:<port>`, without a path.
     pub fn url(&self) -> String {
         format!("http://{}", self.inner.server.address())
@@ -149,7 +155,7 @@ impl State {
         if request.method() != Method::GET {
             return allowing(text_answer(StatusCode::METHOD_NOT_ALLOWED, ""), "GET");
         }
-        let token = self.token(request.headers());
+        let token = claims_of(&self.iam, request.headers());
         let iam_id = token.as_ref().ok().and_then(|claims| claims["iam_id"].as_str()).map(str::to_owned);
         let verdict = self.verdict(request.headers(), token.is_ok(), iam_id.as_deref());
         let (status, body) = match verdict {
@@ -163,13 +169,6 @@ impl State {
             refused: token.err(),
         });
         json_answer(status, &body)
-    }
-
-    /// The claims of the token, if it is one of the IAM's and valid now.
-    fn token(&self, headers: &HeaderMap) -> Result<Value, TokenError> {
-        let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = value.and_then(bearer).ok_or(TokenError::Malformed)?;
-        self.iam.signing_key().verify(token, self.iam.issuer(), self.iam.timestamp().as_second())
     }
 
     fn verdict(&self, headers: &HeaderMap, valid: bool, iam_id: Option<&str>) -> Result<(), Refusal> {
@@ -188,6 +187,13 @@ impl State {
         };
         if valid && allowed { Ok(()) } else { Err(NO_ACCESS) }
     }
+}
+
+/// The claims of a request's token, if it is one of the IAM's and valid now.
+pub(crate) fn claims_of(iam: &IamState, headers: &HeaderMap) -> Result<Value, TokenError> {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = value.and_then(bearer).ok_or(TokenError::Malformed)?;
+    iam.signing_key().verify(token, iam.issuer(), iam.timestamp().as_second())
 }
 
 /// What follows the scheme, which is case-insensitive (RFC 9110, section 11.1).

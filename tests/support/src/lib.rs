@@ -3,6 +3,7 @@
 
 pub mod fake_iam;
 pub mod fake_kms;
+pub mod fake_services;
 
 pub mod connect_proxy;
 pub mod control_plane;

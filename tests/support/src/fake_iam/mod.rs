@@ -28,12 +28,12 @@ mod problem;
 mod profiles;
 mod record;
 mod request;
-mod routes;
+pub(crate) mod routes;
 pub(crate) mod server;
 mod signing;
 pub(crate) mod state;
 mod tables;
-mod tls;
+pub(crate) mod tls;
 mod token_endpoint;
 
 use std::fmt;
@@ -42,7 +42,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(crate) use answer::{allowing, json as json_answer, text as text_answer};
+pub(crate) use answer::{allowing, full as full_body, json as json_answer, set as set_header, text as text_answer};
 pub use fault::{Fault, RetryAfter, Times};
 pub use key_details::Question;
 pub use profiles::Profile;
