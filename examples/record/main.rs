@@ -80,9 +80,13 @@ fn wait_until_ready(plane: &testkit::control_plane::ControlPlane, name: &str) {
 /// What a command prints, on a terminal with colours.
 fn run(plane: &testkit::control_plane::ControlPlane, command: &str) -> String {
     let words: Vec<&str> = command.split(' ').skip(1).chain(["--color", "always"]).collect();
-    let output =
-        plane.kubectl_cmd(words).env("PATH", path(plane.run_folder())).env("LANG", "C.UTF-8")
-        .env("COLUMNS", COLUMNS.to_string()).output().unwrap();
+    let output = plane
+        .kubectl_cmd(words)
+        .env("PATH", path(plane.run_folder()))
+        .env("LANG", "C.UTF-8")
+        .env("COLUMNS", COLUMNS.to_string())
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }
 

@@ -45,14 +45,14 @@ enum Command {
     /// or @FILE), never from an argument, which other users of the machine could see.
     Token(token::Token),
     /// Say what a token says of itself: one on standard input, or that of an IamToken or Secret
-    Explain(Explain),
+    Explain(Explaining),
     /// Print a script that completes this program's arguments
     Completion(completion::Completion),
 }
 
 /// `explain` with the flags that the plugin has for all of its commands.
 #[derive(Debug, Args)]
-struct Explain {
+struct Explaining {
     #[command(flatten)]
     site: cluster::Site,
 
@@ -74,6 +74,7 @@ enum Verdict {
 }
 
 /// What ends a command: its text is for the user and holds no secret.
+#[derive(Debug)]
 pub enum Error {
     /// The arguments are wrong.
     Usage(String),

@@ -15,11 +15,11 @@ fn each_shell_gets_a_script() {
 
 #[test]
 fn the_scripts_for_bash_are_read_by_bash() {
-    for (program, name) in [("iam-token-operator", "_iam-token-operator"), ("kubectl-iamtoken", "_kubectl-iamtoken")] {
+    for program in ["iam-token-operator", "kubectl-iamtoken"] {
         let script = call_by_name(program, &["completion", "bash"]).run().succeeded();
-        let check = format!("{script}\ntype -t {name}\n");
+        let check = format!("{script}\ncomplete -p {program}\n");
         let out = std::process::Command::new("bash").args(["-euc", &check]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&out.stdout), "function\n", "{out:?}");
+        assert!(String::from_utf8_lossy(&out.stdout).contains(" -F "), "{out:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{IsTerminal as _, Read as _};
 
 use clap::Args;
 use k8s_openapi::ByteString;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use self::token::Explained;
@@ -74,7 +74,7 @@ impl Explain {
 
     /// The name of an IamToken. Whatever else was given isn't repeated.
     fn name(&self) -> Result<Option<String>, Error> {
-        let name = self.name.as_ref().map(|name| name.expose_secret());
+        let name = self.name.as_ref().map(ExposeSecret::expose_secret);
         if self.more.is_empty() && name.is_none_or(is_name) {
             return Ok(name.map(str::to_owned));
         }

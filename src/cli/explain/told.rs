@@ -34,13 +34,11 @@ fn facts(token: &Explained, now: Timestamp) -> Vec<(&'static str, String)> {
     add("Grant", text("grant_type"));
     add("Scope", text("scope"));
     add("Issued", token.time("iat").map(|at| format!("{at}, {} ago", words(between(at, now)))));
-    add(
-        "Expires",
-        token.time("exp").map(|at| match token.has_expired(now) {
-            true => format!("{at}, {} ago", words(between(at, now))),
-            false => format!("{at}, in {}", words(between(now, at))),
-        }),
-    );
+    let end = |at| match between(at, now) {
+        0 if at > now => format!("{at}, in {}", words(between(now, at))),
+        past => format!("{at}, {} ago", words(past)),
+    };
+    add("Expires", token.time("exp").map(end));
     add("Signed", signed(token));
     facts
 }

@@ -31,10 +31,6 @@ pub(super) struct Names {
 // === impl Desk ===
 
 impl Desk {
-    pub(super) fn now(&self) -> Timestamp {
-        SystemClock.now()
-    }
-
     /// Those that are meant. Fails where one is not there, before anything is done to another.
     pub(super) async fn chosen(&self, names: &Names) -> Result<Vec<DynamicObject>, Error> {
         if names.all {
@@ -56,6 +52,11 @@ impl Desk {
 /// What the operator would see of it.
 pub(super) fn listed(object: &DynamicObject) -> Result<Listed, Error> {
     Ok(serde_json::from_value(serde_json::to_value(object)?)?)
+}
+
+/// The time.
+pub(super) fn now() -> Timestamp {
+    SystemClock.now()
 }
 
 /// Its name.

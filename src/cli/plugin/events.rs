@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::desk::Desk;
+use super::desk::{Desk, now};
 use crate::cli::output::Form;
 use crate::cli::text::span::{between, words};
 use crate::cli::text::{Style, Tone, clean};
@@ -47,7 +47,7 @@ impl Events {
             desk.cluster.get(&self.name).await?;
             eprintln!("{}: no events. The API server forgets them after an hour or so.", self.name);
         }
-        print(&history(desk.style, &merged(&events), desk.now()))?;
+        print(&history(desk.style, &merged(&events), now()))?;
         Ok(Verdict::Well)
     }
 }
@@ -96,12 +96,12 @@ fn entry(style: Style, told: &Told, now: Timestamp) -> String {
     let age = words(between(told.last, now));
     let times = match told.count {
         1 => String::new(),
-        count => format!(", {count} times since {} ago", words(between(told.first, now))),
+        count => format!(" ({count} times since {} ago)", words(between(told.first, now))),
     };
     let tone = if told.warning { Tone::Warn } else { Tone::Plain };
     let head = format!(
         "{} {}",
-        style.paint(Tone::Faint, &format!("{age} ago{times}")),
+        style.paint(Tone::Faint, &format!("{age} ago{times}:")),
         style.paint(tone, &clean(&told.reason))
     );
     format!("{head}\n{}", style.wrapped(&clean(&told.text), 4))

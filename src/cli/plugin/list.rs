@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DynamicObject;
 
-use super::desk::{Desk, listed};
+use super::desk::{Desk, listed, now};
 use super::glance::Glance;
 use crate::api::Listed;
 use crate::cli::output::ObjectForm;
@@ -66,7 +66,7 @@ impl List {
             eprintln!("{}", self.nothing(&desk.cluster.namespace));
         } else {
             let columns = Columns { namespace: self.all_namespaces, wide: self.output.is_some() };
-            print(&lines(desk.style, columns, &objects, desk.now())?)?;
+            print(&lines(desk.style, columns, &objects, now())?)?;
         }
         Ok(Verdict::Well)
     }

@@ -75,21 +75,18 @@ enum Command {
 
 impl Plugin {
     pub(super) async fn run(self) -> Result<Verdict, Error> {
-        let style = Style::of_stdout(self.color);
-        let command = match self.command {
-            Command::Explain(explain) => return explain.run(&self.site, style).await,
-            Command::Completion(completion) => return completion.run::<Self>("kubectl-iamtoken"),
-            command => command,
-        };
-        let desk = Desk { cluster: self.site.connect().await?, style };
+        let Self { site, color, command } = self;
+        let style = Style::of_stdout(color);
+        let desk = async || Ok::<_, Error>(Desk { cluster: site.connect().await?, style });
         match command {
-            Command::List(list) => list.run(&desk).await,
-            Command::Status(status) => status.run(&desk).await,
-            Command::Refresh(refresh) => refresh.run(&desk).await,
-            Command::Suspend(suspend) => suspend.run(&desk, true).await,
-            Command::Resume(suspend) => suspend.run(&desk, false).await,
-            Command::Events(events) => events.run(&desk).await,
-            Command::Explain(_) | Command::Completion(_) => Ok(Verdict::Well),
+            Command::List(list) => list.run(&desk().await?).await,
+            Command::Status(status) => status.run(&desk().await?).await,
+            Command::Refresh(refresh) => refresh.run(&desk().await?).await,
+            Command::Suspend(suspend) => suspend.run(&desk().await?, true).await,
+            Command::Resume(suspend) => suspend.run(&desk().await?, false).await,
+            Command::Events(events) => events.run(&desk().await?).await,
+            Command::Explain(explain) => explain.run(&site, style).await,
+            Command::Completion(completion) => completion.run::<Self>("kubectl-iamtoken"),
         }
     }
 }

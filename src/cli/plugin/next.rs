@@ -2,6 +2,7 @@
 
 use super::glance::{Glance, State, trouble};
 use crate::api::CONDITION_STALLED;
+use crate::core::failure::REQUEST_ID;
 
 /// In one or two sentences.
 pub(super) fn next(glance: &Glance<'_>) -> String {
@@ -42,8 +43,9 @@ fn failing(glance: &Glance<'_>) -> String {
     }
 }
 
-/// What a message says is to be done: all but its first sentence, or all where it is only one.
+/// What a message says is to be done: all but its first sentence, or all where it is only one; and no request id.
 fn action(message: &str) -> &str {
+    let message = message.split(REQUEST_ID).next().unwrap_or(message);
     message.split_once(". ").map_or(message, |(_, action)| action)
 }
 
@@ -64,6 +66,7 @@ mod tests {
         ] {
             assert_eq!(action(&problem.message()), expected);
         }
+        assert_eq!(action("It is so. Do this. (IAM request id r-1)"), "Do this.");
         assert_eq!(action("Only one sentence."), "Only one sentence.");
     }
 }

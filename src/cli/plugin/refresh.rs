@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::desk::{Desk, Names, listed, name};
+use super::desk::{Desk, Names, listed, name, now};
 use super::glance::{Glance, condition, is_suspended, trouble};
 use crate::api::{CONDITION_READY, CONDITION_STALLED, IamTokenStatus, Listed, REFRESH_REQUESTED};
 use crate::cli::output::ObjectForm;
@@ -62,7 +62,7 @@ impl Refresh {
                 eprintln!("{}", asleep(name(&object), &desk.cluster.namespace));
                 continue;
             }
-            let request = desk.now().to_string();
+            let request = now().to_string();
             let patch = json!({"metadata": {"annotations": {REFRESH_REQUESTED: &request}}});
             asked.push((desk.cluster.patch(name(&object), &patch).await?, request));
         }
@@ -90,7 +90,7 @@ impl Refresh {
             return Ok(format!("{name}: a new token is asked for. What becomes of it: {then}\n"));
         }
         let token = listed(object)?;
-        let glance = Glance::new(&token, desk.now());
+        let glance = Glance::new(&token, now());
         Ok(format!("{name}: Secret {} holds a new token, valid for {}.\n", glance.target(), glance.left()))
     }
 }
@@ -137,17 +137,16 @@ fn outcome(before: &IamTokenStatus, token: &Listed, request: &str, waited: Durat
     if is_suspended(token) {
         return Outcome::Failed("it was suspended meanwhile. Set spec.suspend to false.".into());
     }
-    let Some(now) = &token.status else { return Outcome::NotYet(None) };
-    let is_ready = condition(now, CONDITION_READY).is_some_and(|ready| ready.status == "True");
-    if is_ready && now.last_handled_refresh.as_deref() == Some(request) {
+    let Some(status) = &token.status else { return Outcome::NotYet(None) };
+    let is_ready = condition(status, CONDITION_READY).is_some_and(|ready| ready.status == "True");
+    if is_ready && status.last_handled_refresh.as_deref() == Some(request) {
         return Outcome::Done;
     }
-    let stalled = condition(now, CONDITION_STALLED);
-    match stalled {
+    match condition(status, CONDITION_STALLED) {
         Some(stalled) if waited >= GRACE || condition(before, CONDITION_STALLED) != Some(stalled) => {
             Outcome::Failed(stalled.message.clone())
         }
-        _ => Outcome::NotYet(trouble(now).map(|trouble| trouble.message.clone())),
+        _ => Outcome::NotYet(trouble(status).map(|trouble| trouble.message.clone())),
     }
 }
 

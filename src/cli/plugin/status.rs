@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::desk::{Desk, listed};
+use super::desk::{Desk, listed, now};
 use super::events::{Told, history, merged};
 use super::glance::{Glance, State, trouble};
 use super::next::next;
@@ -37,8 +37,7 @@ impl Status {
     pub(super) async fn run(self, desk: &Desk) -> Result<Verdict, Error> {
         let object = desk.cluster.get(&self.name).await?;
         let token = listed(&object)?;
-        let now = desk.now();
-        let glance = Glance::new(&token, now);
+        let glance = Glance::new(&token, now());
         let text = match self.output {
             Some(form) => form.one(&object)?,
             None => {
@@ -88,7 +87,7 @@ fn indented(text: &str) -> String {
 fn of_condition(style: Style, glance: &Glance<'_>, condition: &Condition, with_message: bool) -> String {
     let since = words(between(condition.last_transition_time.0, glance.now));
     let tone = match (condition.type_.as_str(), condition.status.as_str()) {
-        (CONDITION_READY, "True") => Tone::Good,
+        (CONDITION_READY, "True") if glance.state.is_ready() => Tone::Good,
         (CONDITION_READY, _) => Tone::Bad,
         _ => Tone::Warn,
     };
@@ -106,10 +105,10 @@ fn facts(style: Style, glance: &Glance<'_>) -> String {
     if let Some(life) = &glance.life {
         let lasts = words(between(life.since, life.expires_at));
         let left = match glance.left() {
-            left if left == "expired" => format!("expired {} ago", words(between(life.expires_at, glance.now))),
-            left => format!("{left} of {lasts} left"),
+            left if left == "expired" => format!("expired {} ago, at", words(between(life.expires_at, glance.now))),
+            left => format!("{left} of {lasts} left, until"),
         };
-        let line = format!("{}  {left}, {}", bar(style, tone, life, glance.now), life.expires_at);
+        let line = format!("{}  {left} {}", bar(style, tone, life, glance.now), life.expires_at);
         rows.push(row("Token", Cell::painted(line, 1)));
     }
     if let Some(at) = glance.life.and_then(|life| life.refresh_at) {
@@ -146,8 +145,8 @@ fn profile(profile: &TrustedProfile) -> String {
 fn identity(glance: &Glance<'_>) -> Option<String> {
     let identity = glance.status()?.identity.as_ref()?;
     let mut text = identity.iam_id.clone()?;
-    let _ = identity.subject_type.as_ref().map(|kind| write!(text, " ({kind})"));
-    let _ = identity.account_id.as_ref().map(|account| write!(text, ", account {account}"));
+    text.extend(identity.subject_type.as_ref().map(|kind| format!(" ({kind})")));
+    text.extend(identity.account_id.as_ref().map(|account| format!(", account {account}")));
     Some(text)
 }
 

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::core::DynamicObject;
 use serde_json::json;
 
-use super::desk::{Desk, Names, listed, name};
+use super::desk::{Desk, Names, listed, name, now};
 use super::glance::{Glance, is_suspended};
 use crate::cli::cluster::MANAGER;
 use crate::cli::output::ObjectForm;
@@ -42,7 +42,7 @@ impl Suspend {
             };
             if self.output.is_none() {
                 let token = listed(&after)?;
-                print(&line(&Glance::new(&token, desk.now()), suspend, known == suspend))?;
+                print(&line(&Glance::new(&token, now()), suspend, known == suspend))?;
             }
             objects.push(after);
         }

@@ -17,7 +17,10 @@ async fn what_happened_is_told_with_the_newest_last() {
     })
     .await;
     let (first, second) = (out.find("TokenValid").unwrap(), out.find("CredentialRejected").unwrap());
-    assert!(first < second && out.contains("    The target holds a valid token.\n") && out.contains("s ago "), "{out}");
+    assert!(
+        first < second && out.contains("    The target holds a valid token.\n") && out.contains("s ago: "),
+        "{out}"
+    );
     let list: Value =
         serde_json::from_str(&plugin(&world, &["events", "hpcs", "-o", "json"]).run().succeeded()).unwrap();
     assert_eq!(list["items"][0]["involvedObject"]["name"], json!("hpcs"));

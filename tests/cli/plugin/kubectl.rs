@@ -9,7 +9,8 @@ use crate::harness::World;
 fn kubectl(world: &World, args: &[&str]) -> String {
     let path = [names(), "/usr/bin".into(), "/bin".into()];
     let mut command: Command = world.plane.kubectl_cmd(args);
-    let output = command.env("PATH", std::env::join_paths(path).unwrap()).output().unwrap();
+    command.env("PATH", std::env::join_paths(path).unwrap()).env("LC_ALL", "C");
+    let output = command.output().unwrap();
     assert!(output.status.success(), "kubectl {args:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

@@ -36,6 +36,11 @@ fn kubeconfig(world: &World, name: &str, change: impl FnOnce(&mut Value)) -> Pat
     path
 }
 
+/// Whether a time of about an hour is told: a new token has that left.
+fn tells_an_hour(text: &str) -> bool {
+    text.contains("60m") || text.contains("59m")
+}
+
 /// The line that begins with this.
 fn line<'a>(text: &'a str, start: &str) -> &'a str {
     text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_else(|| panic!("no {start}:\n{text}"))

@@ -9,14 +9,16 @@ use testkit::control_plane::{ControlPlane, Options};
 use super::{kubeconfig, plugin_as};
 use crate::harness::World;
 
-/// The chart's role for those who hold Kubernetes' own role of that name. On a cluster the controller manager puts its
-/// rules into that one; here it is bound beside it.
+/// Binds what Kubernetes' own role of that name is put together from, with what the chart adds to it. On a cluster the
+/// controller manager does that.
 async fn bind(world: &World, user: &str, role: &str) {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/rbac.yaml")).unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     let label = format!("rbac.authorization.k8s.io/aggregate-to-{role}");
     let ours = objects.iter().filter(|object| object["metadata"]["labels"][&label] == "true");
-    let mut names = vec![role.to_owned()];
+    let parts: &[&str] = if role == "edit" { &["view", "edit"] } else { &["view"] };
+    let mut names: Vec<String> = parts.iter().map(|part| format!("system:aggregate-to-{part}")).collect();
+    let kubernetes = names.len();
     for object in ours {
         let ours: ClusterRole = serde_json::from_value(object.clone()).unwrap();
         let name = ours.metadata.name.clone().unwrap();
@@ -24,10 +26,10 @@ async fn bind(world: &World, user: &str, role: &str) {
         Api::<ClusterRole>::all(world.client.clone()).patch(&name, &params, &Patch::Apply(&ours)).await.unwrap();
         names.push(name);
     }
-    assert!(names.len() > 1, "the chart aggregates nothing to {role}");
+    assert!(names.len() > kubernetes, "the chart aggregates nothing to {role}");
     for name in names {
         let binding: RoleBinding = serde_json::from_value(json!({
-            "metadata": {"name": format!("{user}-{name}")},
+            "metadata": {"name": format!("{user}-{}", name.replace(':', "-"))},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
             "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
         }))

@@ -12,7 +12,7 @@ async fn a_token_that_is_well_is_told_in_words() {
     assert!(out.starts_with(&format!("hpcs in namespace {}\n", world.namespace)), "{out}");
     for (start, expected) in [
         ("State", "Ready"),
-        ("Token", "59m of 60m left"),
+        ("Token", "m of 60m left, until "),
         ("Credential", "API key in Secret hpcs-key, key apikey"),
         ("Identity", "(ServiceId), account "),
         ("Ready is True", "TokenValid"),
