@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help chaos chart-test demo e2e image simulate test generate
+.PHONY: help chaos chart-test demo e2e image record simulate test generate
 SHELL := bash
 
 help: ## what there is
@@ -16,6 +16,9 @@ e2e: ## the chart and the image on the cluster of KUBECONFIG, with pods that use
 
 image: ## the image for amd64 and arm64 as an OCI archive, with an SBOM, in target/image (needs no container engine)
 	@hack/image
+
+record: ## docs/cli.svg: kubectl iamtoken against a real API server and a fake IAM
+	@hack/record
 
 simulate: ## the controller in many simulated worlds, each drawn from a seed (SEEDS=n, FROM=seed, TRACE=1)
 	@hack/simulate

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,7 +21,23 @@ pub struct Call {
 }
 
 pub fn call(args: &[&str]) -> Call {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_iam-token-operator"));
+    call_by_name("iam-token-operator", args)
+}
+
+/// A folder with links to the binary under all of its names.
+pub fn names() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("names");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["iam-token-operator", "kubectl-iamtoken", "kubectl_complete-iamtoken"] {
+        // One that is there points to the same binary.
+        let _ = std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_iam-token-operator"), folder.join(name));
+    }
+    folder
+}
+
+/// The binary under this name.
+pub fn call_by_name(name: &str, args: &[&str]) -> Call {
+    let mut command = Command::new(names().join(name));
     command.args(args).env_clear().current_dir(env!("CARGO_TARGET_TMPDIR"));
     Call { command, input: None }
 }
@@ -79,6 +95,19 @@ impl Result {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
         assert!(self.err.starts_with("iam-token-operator: ") && self.err.lines().count() == 1, "{}", self.err);
         self.err
+    }
+
+    /// The same of the plugin.
+    pub fn complained(self) -> String {
+        assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
+        assert!(self.err.starts_with("kubectl iamtoken: ") && self.err.lines().count() == 1, "{}", self.err);
+        self.err
+    }
+
+    /// What it printed and what it said besides, with this exit code.
+    pub fn ended(self, code: i32) -> (String, String) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        (self.out, self.err)
     }
 
     /// What it complained of where the arguments are wrong: exit code 2.

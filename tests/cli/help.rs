@@ -29,7 +29,9 @@ const RUN_FLAGS: &[(&str, &str)] = &[
 #[test]
 fn every_command_is_listed() {
     let help = call(&["--help"]).run().succeeded();
-    for text in ["Keeps IBM Cloud IAM tokens alive", "  run ", "  crd ", "  token ", "--version"] {
+    for text in
+        ["Keeps IBM Cloud IAM tokens alive", "  run ", "  crd ", "  token ", "  explain ", "  completion ", "--version"]
+    {
         assert!(help.contains(text), "{text:?} is not in:\n{help}");
     }
 }
