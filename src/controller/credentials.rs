@@ -20,6 +20,7 @@ use crate::cluster::deadline::with_signs;
 use crate::cluster::target::Targets;
 use crate::core::asker::Lender;
 use crate::core::defaults::Defaults;
+use crate::core::key_health::Known;
 use crate::core::lenders::Lenders;
 use crate::core::observed::Seen;
 use crate::core::problem::{ApiKind, Problem};
@@ -102,6 +103,13 @@ impl Credentials {
             warn!(clusteriamcredential = lender.name, reason = %problem.reason(), "{}", problem.message());
         }
         if self.with(|lenders| lenders.report(&lender.name, lender.generation, trouble.cloned())) {
+            self.inner.news.notify_one();
+        }
+    }
+
+    /// What is known of the API key that is lent.
+    pub(super) fn told_of_key(&self, lender: &Lender, known: Known) {
+        if self.with(|lenders| lenders.told_of_key(&lender.name, lender.generation, known)) {
             self.inner.news.notify_one();
         }
     }

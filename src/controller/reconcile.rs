@@ -208,7 +208,11 @@ impl Look<'_> {
             memory: &memory,
             shared: self.at_hand(plan, &known.source),
         };
-        let api_key = ApiKey::of(&plan.asker, self.known_of_key(plan, &known.source));
+        let known_of_key = self.known_of_key(plan, &known.source);
+        if let Some(lender) = &plan.asker.lender {
+            self.context.credentials.told_of_key(lender, known_of_key);
+        }
+        let api_key = ApiKey::of(&plan.asker, known_of_key);
         let scene = Scene { plan, observed, before, now, api_key };
         ControlFlow::Break(match decide::decide(plan, &observed, scene.now) {
             Step::Work(work) if self.is_admitted(work, &scene) => match self.work(work, &scene).await {

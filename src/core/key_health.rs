@@ -99,9 +99,15 @@ impl<'a> ApiKey<'a> {
     /// `None` where the credential is no API key.
     #[must_use]
     pub fn of(asker: &'a Asker, known: Known) -> Option<Self> {
-        let lender = asker.lender.as_ref().map(|lender| lender.name.as_str());
+        let of_users = Self::of_lender(asker, known)?;
+        Some(Self { lender: asker.lender.as_ref().map(|lender| lender.name.as_str()), ..of_users })
+    }
+
+    /// The same, as the admin of a lent key is told of it.
+    #[must_use]
+    pub fn of_lender(asker: &'a Asker, known: Known) -> Option<Self> {
         match &asker.source {
-            Source::ApiKey { name, key } => Some(Self { secret: name, key, lender, known }),
+            Source::ApiKey { name, key } => Some(Self { secret: name, key, lender: None, known }),
             Source::ServiceAccount { .. } => None,
         }
     }
@@ -113,8 +119,10 @@ impl<'a> ApiKey<'a> {
         [earlier(at, NOTICE), at].into_iter().find(|at| *at > now)
     }
 
-    /// What is wrong and what to do.
-    fn risk(self, health: KeyHealth, now: Timestamp) -> Option<(Reason, String)> {
+    /// What is wrong and what to do; nothing where nothing is known.
+    #[must_use]
+    pub fn risk(self, now: Timestamp) -> Option<(Reason, String)> {
+        let Known::Told(health) = self.known else { return None };
         let reason = health.reason(now)?;
         let key = match self.lender {
             None => format!("The API key at key {} of Secret {}", self.key, self.secret),
@@ -153,7 +161,7 @@ pub(super) fn tell(status: &mut IamTokenStatus, before: &IamTokenStatus, s: &Sit
         Known::NotYet | Known::Untold => {}
         Known::Told(health) => {
             status.api_key_expires_at = health.expires_at.map(|at| Time(whole_seconds(at)));
-            status.conditions.extend(api_key.risk(health, now).map(|(reason, message)| {
+            status.conditions.extend(api_key.risk(now).map(|(reason, message)| {
                 condition(&before.conditions, s.generation, CONDITION_API_KEY_AT_RISK, true, reason, message, now)
             }));
         }

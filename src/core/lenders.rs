@@ -10,8 +10,10 @@ use kube::core::{Selector, SelectorExt as _};
 
 use self::listing::Listing;
 pub use self::status::News;
+use self::status::Told;
 use super::asker::Asker;
 use super::defaults::Defaults;
+use super::key_health::Known;
 use super::observed::{Facts, Seen};
 use super::problem::Problem;
 use super::record::Mark;
@@ -48,20 +50,11 @@ struct Credential {
     allowed: Allowed,
     /// What the last try to use it came to, if that was no good.
     trouble: Option<Problem>,
+    /// How its API key fares.
+    key: Known,
     status: ClusterIamCredentialStatus,
-    said: Said,
-}
-
-/// What this process last had said in a status.
-#[derive(Debug, Default, PartialEq)]
-enum Said {
-    /// Nothing, or it could not be written.
-    #[default]
-    Nothing,
-    /// That nothing is wrong.
-    Usable,
-    /// What is.
-    Wrong(Problem),
+    /// What this process last had said in the status.
+    said: Vec<Told>,
 }
 
 /// Who may use it.
@@ -150,6 +143,17 @@ impl Lenders {
         news
     }
 
+    /// IAM was asked about the API key of the credential. Returns whether that is news for its status.
+    pub fn told_of_key(&mut self, name: &str, generation: i64, known: Known) -> bool {
+        let of_this = |credential: &&mut Credential| credential.generation == generation;
+        let Some(credential) = self.credentials.get_mut(name).filter(of_this) else { return false };
+        let news = known != Known::NotYet && credential.key != known;
+        if news {
+            credential.key = known;
+        }
+        news
+    }
+
     /// A list of all credentials begins.
     pub fn relist(&mut self) -> Vec<Key> {
         self.credentials_listed.begins(self.credentials.keys().cloned());
@@ -187,7 +191,8 @@ impl Lenders {
         };
         let allowed = listed.spec.as_ref().and_then(|spec| spec.allowed_namespaces.as_ref());
         let allowed = allowed.map(Allowed::new).unwrap_or_default();
-        let credential = Credential { mark, generation, asker, allowed, trouble: None, status, said: Said::Nothing };
+        let credential =
+            Credential { mark, generation, asker, allowed, trouble: None, key: Known::NotYet, status, said: vec![] };
         self.credentials.insert(name.clone(), credential);
         self.keep_named_secrets();
         self.users_of(&name)

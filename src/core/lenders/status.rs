@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Credential, Lenders, Said};
-use crate::api::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, ClusterIamCredentialStatus, Reason};
+use super::{Credential, Lenders};
+use crate::api::{
+    CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, ClusterIamCredentialStatus,
+    Reason,
+};
+use crate::core::key_health::ApiKey;
 use crate::core::observed::Seen;
 use crate::core::problem::Problem;
 use crate::core::record::Mark;
@@ -23,6 +27,15 @@ pub struct News {
     pub status: ClusterIamCredentialStatus,
 }
 
+/// What one condition tells.
+#[derive(Debug, PartialEq)]
+pub(super) struct Told {
+    type_: &'static str,
+    truth: bool,
+    reason: Reason,
+    message: String,
+}
+
 // === impl Lenders ===
 
 impl Lenders {
@@ -33,12 +46,12 @@ impl Lenders {
         let secrets = &self.secrets;
         let all = self.credentials.iter_mut().filter_map(|(name, credential)| {
             let problem = credential.problem(secrets);
-            let saying = problem.clone().map_or(Said::Usable, Said::Wrong);
-            if credential.said == saying || credential.is_anothers(problem.as_ref()) {
+            let told = credential.telling(problem.as_ref(), now);
+            if credential.said == told || credential.is_anothers(problem.as_ref()) {
                 return None;
             }
-            let status = credential.saying(problem.as_ref(), now);
-            credential.said = saying;
+            let status = credential.saying(&told, now);
+            credential.said = told;
             let mark = credential.mark.clone();
             (status != credential.status).then(|| News { name: name.clone(), mark, status })
         });
@@ -48,7 +61,7 @@ impl Lenders {
     /// The status was not written.
     pub fn unsaid(&mut self, news: &News) {
         if let Some(credential) = self.credentials.get_mut(&news.name) {
-            credential.said = Said::Nothing;
+            credential.said.clear();
         }
     }
 }
@@ -62,21 +75,32 @@ impl Credential {
         not_ours && self.status.observed_generation == Some(self.generation)
     }
 
-    fn saying(&self, problem: Option<&Problem>, now: Timestamp) -> ClusterIamCredentialStatus {
+    fn telling(&self, problem: Option<&Problem>, now: Timestamp) -> Vec<Told> {
         let (reason, message) = match problem {
             None => (Reason::CredentialUsable, "Nothing is known to be wrong with it.".to_owned()),
-            Some(problem) => (problem.reason(), self.told_to_the_admin(problem)),
+            Some(problem) => (problem.reason(), self.to_the_admin(problem.message())),
         };
-        let trouble =
-            problem.map(|problem| if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING });
-        let conditions = [(CONDITION_READY, problem.is_none())].into_iter().chain(trouble.map(|type_| (type_, true)));
-        let before = &self.status.conditions;
-        ClusterIamCredentialStatus {
-            observed_generation: Some(self.generation),
-            conditions: conditions
-                .map(|(type_, truth)| condition(before, self.generation, type_, truth, reason, message.clone(), now))
-                .collect(),
-        }
+        let ready = Told { type_: CONDITION_READY, truth: problem.is_none(), reason, message: message.clone() };
+        let trouble = problem.map(|problem| {
+            let type_ = if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING };
+            Told { type_, truth: true, reason, message }
+        });
+        let key = self.asker.as_ref().ok().and_then(|asker| ApiKey::of_lender(asker, self.key)?.risk(now));
+        let key = key.map(|(reason, message)| Told {
+            type_: CONDITION_API_KEY_AT_RISK,
+            truth: true,
+            reason,
+            message: self.to_the_admin(message),
+        });
+        [ready].into_iter().chain(trouble).chain(key).collect()
+    }
+
+    fn saying(&self, told: &[Told], now: Timestamp) -> ClusterIamCredentialStatus {
+        let (before, generation) = (&self.status.conditions, self.generation);
+        let conditions = told
+            .iter()
+            .map(|told| condition(before, generation, told.type_, told.truth, told.reason, told.message.clone(), now));
+        ClusterIamCredentialStatus { observed_generation: Some(generation), conditions: conditions.collect() }
     }
 
     fn problem(&self, secrets: &BTreeMap<Key, Seen>) -> Option<Problem> {
@@ -93,10 +117,10 @@ impl Credential {
     }
 
     /// Messages are made for those who live in the namespace of the Secret.
-    fn told_to_the_admin(&self, problem: &Problem) -> String {
+    fn to_the_admin(&self, message: String) -> String {
         match &self.asker {
-            Ok(asker) => format!("In namespace {}: {}", asker.namespace(""), problem.message()),
-            Err(_) => problem.message(),
+            Ok(asker) => format!("In namespace {}: {message}", asker.namespace("")),
+            Err(_) => message,
         }
     }
 }

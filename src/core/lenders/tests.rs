@@ -5,6 +5,7 @@ use super::*;
 use crate::api::Reason;
 use crate::core::endpoint::{Endpoint, Endpoints};
 use crate::core::failure::{Cause, Failure, Kind, Verdict};
+use crate::core::key_health::KeyHealth;
 use crate::core::ownership::Owned;
 
 const LOCKED: &str = "iam-keys";
@@ -69,7 +70,7 @@ fn failed(kind: Kind) -> Problem {
 /// Type, reason and message of each condition.
 fn said(lenders: &mut Lenders) -> Vec<(String, String, String)> {
     for credential in lenders.credentials.values_mut() {
-        credential.said = Said::Nothing;
+        credential.said.clear();
     }
     let news = lenders.news(at(0));
     let conditions = news.into_iter().flat_map(|news| news.status.conditions);
@@ -237,6 +238,19 @@ fn the_status_says_what_the_last_try_came_to() {
     assert_eq!(said(&mut lenders)[0].1, "CredentialUsable", "the Secret has changed: it is tried anew");
     lenders.absent(&secret());
     assert_eq!(said(&mut lenders)[0].1, "SourceNotFound");
+}
+
+#[test]
+fn a_key_that_expires_is_told_to_its_admin_before_it_does() {
+    let mut lenders = lenders(&json!({}));
+    let known = Known::Told(KeyHealth { expires_at: Some(at(20 * 86_400)), ..KeyHealth::default() });
+    assert!(lenders.told_of_key("shared", 1, known) && !lenders.told_of_key("shared", 1, known));
+    assert!(!lenders.told_of_key("shared", 1, Known::NotYet), "who has not asked yet knows no better");
+    assert_eq!(lenders.news(at(0)).remove(0).status.conditions.len(), 1);
+    assert!(lenders.news(at(5 * 86_400)).is_empty());
+    let conditions = lenders.news(at(6 * 86_400)).remove(0).status.conditions;
+    assert_eq!((conditions[1].type_.as_str(), conditions[1].reason.as_str()), ("ApiKeyAtRisk", "ApiKeyExpiring"));
+    assert!(conditions[1].message.starts_with("In namespace iam-keys: The API key at key apikey of Secret payments"));
 }
 
 #[test]
