@@ -35,16 +35,16 @@ impl Storage {
             return error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied", resource);
         }
         let (bucket, key) = resource.trim_start_matches('/').split_once('/').unwrap_or((resource, ""));
-        match &request.method {
-            &Method::GET if resource == "/" => list_buckets(request),
-            &(Method::GET | Method::PUT) if bucket != BUCKET => {
+        match request.method {
+            Method::GET if resource == "/" => list_buckets(request),
+            Method::GET | Method::PUT if bucket != BUCKET => {
                 error(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist.", resource)
             }
-            &Method::PUT if !key.is_empty() => {
+            Method::PUT if !key.is_empty() => {
                 lock(&self.objects).insert(key.to_owned(), request.body.clone());
                 Response::new(full_body(""))
             }
-            &Method::GET if !key.is_empty() => match lock(&self.objects).get(key) {
+            Method::GET if !key.is_empty() => match lock(&self.objects).get(key) {
                 Some(object) => Response::new(full_body(object.clone())),
                 None => error(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist.", resource),
             },
