@@ -113,12 +113,9 @@ pub fn outlook(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Outlook {
             continue;
         }
         let failed = restarts.blocked_by(workload, record, o, now);
-        let (problem, until) = match failed.or_else(|| held(plan, restarts, workload, now)) {
-            None => {
-                outlook.due.get_or_insert(place);
-                continue;
-            }
-            Some(waits) => waits,
+        let Some((problem, until)) = failed.or_else(|| held(plan, restarts, workload, now)) else {
+            outlook.due.get_or_insert(place);
+            continue;
         };
         outlook.problem = outlook.problem.or(problem);
         outlook.next = [outlook.next, until].into_iter().flatten().min();

@@ -1,7 +1,7 @@
 //! Workloads are restarted once for each token, not too often, and whatever else fails.
 
 use super::*;
-use crate::core::restart::outlook;
+use crate::core::restart::{Outlook, outlook};
 
 const DENIED: Problem = Problem::RestartDenied { workload: String::new(), code: Some(403) };
 
@@ -61,11 +61,11 @@ fn a_target_that_is_written_again_with_the_same_token_restarts_nobody() {
 
 #[test]
 fn nobody_is_restarted_for_a_token_that_cannot_be_read() {
-    let none = |scene: Scene| outlook(&scene.plan, &scene.observed(), at(0)) == Default::default();
+    let none = |scene: Scene| outlook(&scene.plan, &scene.observed(), at(0)) == Outlook::default();
     let suspended = scene().with(|it| it.plan.suspend = true);
     assert_eq!((suspended.step(0), none(suspended)), (Step::Rest, true));
     let expired = scene();
-    assert_eq!(outlook(&expired.plan, &expired.observed(), at(EXPIRED)), Default::default());
+    assert_eq!(outlook(&expired.plan, &expired.observed(), at(EXPIRED)), Outlook::default());
     assert!(!none(scene()), "this test looks at too little");
     for (name, scene) in [
         ("no target", scene().with(|it| it.target = Seen::Absent)),
