@@ -137,12 +137,11 @@ impl<'a> ApiKey<'a> {
 pub(super) fn tell(status: &mut IamTokenStatus, before: &IamTokenStatus, s: &Situation<'_>, now: Timestamp) {
     let Some(api_key) = s.api_key else { return };
     match api_key.known {
-        Known::Untold => {}
         Known::NotYet if before.observed_generation == Some(s.generation) => {
             status.api_key_expires_at.clone_from(&before.api_key_expires_at);
             status.conditions.extend(find(before, CONDITION_API_KEY_AT_RISK).cloned());
         }
-        Known::NotYet => {}
+        Known::NotYet | Known::Untold => {}
         Known::Told(health) => {
             status.api_key_expires_at = health.expires_at.map(|at| Time(whole_seconds(at)));
             status.conditions.extend(api_key.risk(health, now).map(|(reason, message)| {

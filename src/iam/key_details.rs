@@ -40,7 +40,9 @@ pub fn headers(key: &SecretString, token: &SecretString) -> Option<HeaderMap> {
 /// Wiped after use, as far as it is in our hands.
 fn secret(parts: &[&str]) -> Option<HeaderValue> {
     let mut text = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
-    parts.iter().for_each(|part| text.extend_from_slice(part.as_bytes()));
+    for part in parts {
+        text.extend_from_slice(part.as_bytes());
+    }
     let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok()?;
     value.set_sensitive(true);
     Some(value)
