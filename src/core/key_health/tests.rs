@@ -24,7 +24,7 @@ fn disabled() -> KeyHealth {
     KeyHealth { disabled: true, ..KeyHealth::default() }
 }
 
-fn situation<'a>(source: &'a Source, known: Known) -> Situation<'a> {
+fn situation(source: &Source, known: Known) -> Situation<'_> {
     Situation {
         generation: GENERATION,
         target: None,
@@ -171,11 +171,11 @@ fn ready_and_stalled_are_what_they_were() {
 
 #[test]
 fn one_event_for_each_step_for_the_worse() {
-    let none = first(Known::Told(expiring(20 * DAY)), 0);
-    let soon = next(&none, Known::Told(expiring(20 * DAY)), at(6 * DAY));
+    let healthy = first(Known::Told(expiring(20 * DAY)), 0);
+    let soon = next(&healthy, Known::Told(expiring(20 * DAY)), at(6 * DAY));
     let over = next(&soon, Known::Told(expiring(20 * DAY)), at(20 * DAY));
-    let steps = [(&none, &none, None), (&none, &soon, Some("ApiKeyExpiring")), (&soon, &soon, None)];
-    let more = [(&soon, &over, Some("ApiKeyExpired")), (&over, &over, None), (&over, &none, None)];
+    let steps = [(&healthy, &healthy, None), (&healthy, &soon, Some("ApiKeyExpiring")), (&soon, &soon, None)];
+    let more = [(&soon, &over, Some("ApiKeyExpired")), (&over, &over, None), (&over, &healthy, None)];
     for (before, after, expected) in steps.into_iter().chain(more) {
         let note = transition(before, after);
         assert_eq!(note.as_ref().map(|note| note.reason.as_str()), expected);
