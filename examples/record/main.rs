@@ -17,7 +17,7 @@ use harness::{Operator, Start, put_secret, put_token};
 use svg::Shown;
 
 const NAMESPACE: &str = "payments";
-/// In characters; the plugin is told so.
+/// In characters: where the plugin breaks sentences.
 const COLUMNS: usize = 104;
 
 /// What is typed.
@@ -64,11 +64,11 @@ async fn main() {
     }
     put_token(&client, NAMESPACE, "watsonx", &json!({"apiKeySecretRef": {"name": "watsonx-key"}})).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
-    let shown: Vec<Shown> = COMMANDS.iter().map(|command| Shown::new(command, &run(plane, command))).collect();
-    drop(operator);
     // The fake IAM's address, drawn for this run, stands for the real one.
-    let image = svg::draw(&shown, COLUMNS).replace(&iam.url(), "https://iam.cloud.ibm.com");
-    std::fs::write(&file, image).unwrap();
+    let printed = |command: &str| run(plane, command).replace(&iam.url(), "https://iam.cloud.ibm.com");
+    let shown: Vec<Shown> = COMMANDS.iter().map(|command| Shown::new(command, &printed(command))).collect();
+    drop(operator);
+    std::fs::write(&file, svg::draw(&shown)).unwrap();
 }
 
 fn wait_until_ready(plane: &testkit::control_plane::ControlPlane, name: &str) {

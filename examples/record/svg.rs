@@ -49,8 +49,10 @@ fn runs(line: &str) -> Vec<Run> {
     runs
 }
 
-/// The image, so many characters wide.
-pub fn draw(shown: &[Shown], columns: usize) -> String {
+/// The image, as wide as the longest line.
+pub fn draw(shown: &[Shown]) -> String {
+    let length = |line: &Vec<Run>| line.iter().map(|run| run.text.chars().count()).sum();
+    let columns: usize = shown.iter().flat_map(|it| &it.lines).map(length).max().unwrap_or_default();
     let mut lines = String::new();
     let (mut row, mut seconds) = (0, 0.5);
     for it in shown {
@@ -67,9 +69,9 @@ pub fn draw(shown: &[Shown], columns: usize) -> String {
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     let width = (columns as f64 * CHARACTER) as usize + 2 * MARGIN;
-    let height = row * LINE + 2 * MARGIN;
+    let height = row * LINE + MARGIN;
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="kubectl iamtoken in a terminal">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="kubectl iamtoken in a terminal">
 <!-- Drawn by `make record`; do not edit. -->
 <style>
 text {{ font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #d7dce2; white-space: pre; }}

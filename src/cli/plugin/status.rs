@@ -14,7 +14,7 @@ use crate::cli::output::ObjectForm;
 use crate::cli::text::bar::bar;
 use crate::cli::text::span::{between, words};
 use crate::cli::text::table::{Cell, table};
-use crate::cli::text::{Style, Tone, clean};
+use crate::cli::text::{Style, Tone, clean, indented};
 use crate::cli::{Error, Verdict, print};
 
 /// How many events are shown.
@@ -38,13 +38,12 @@ impl Status {
         let object = desk.cluster.get(&self.name).await?;
         let token = listed(&object)?;
         let glance = Glance::new(&token, now());
-        let text = match self.output {
-            Some(form) => form.one(&object)?,
-            None => {
-                // Who may see IamTokens may perhaps not see events: then there is just no history.
-                let events = desk.cluster.events_of(&object).await;
-                text(desk.style, &glance, events.as_deref().map(merged).ok().as_deref())
-            }
+        let text = if let Some(form) = self.output {
+            form.one(&object)?
+        } else {
+            // Who may see IamTokens may perhaps not see events: then there is just no history.
+            let events = desk.cluster.events_of(&object).await;
+            text(desk.style, &glance, events.as_deref().map(merged).ok().as_deref())
         };
         print(&text)?;
         Ok(if glance.state.is_ready() { Verdict::Well } else { Verdict::NotReady })
@@ -71,17 +70,14 @@ fn text(style: Style, glance: &Glance<'_>, events: Option<&[Told]>) -> String {
         }
     }
     let _ = write!(text, "\n{}\n", title("History"));
+    let inner = Style { width: style.width.map(|width| width.saturating_sub(2)), ..style };
     text += &match events {
         None => style.wrapped("You may not list events in this namespace.", 2),
         Some([]) => style.wrapped("No events. The API server forgets them after an hour or so.", 2),
-        Some(all) => indented(&history(style, &all[all.len().saturating_sub(EVENTS)..], glance.now)),
+        Some(all) => indented(&history(inner, &all[all.len().saturating_sub(EVENTS)..], glance.now), 2),
     };
     let _ = write!(text, "\n{}\n{}", title("Next"), style.wrapped(&clean(&next(glance)), 2));
     text
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
 }
 
 fn of_condition(style: Style, glance: &Glance<'_>, condition: &Condition, with_message: bool) -> String {
@@ -97,8 +93,7 @@ fn of_condition(style: Style, glance: &Glance<'_>, condition: &Condition, with_m
 }
 
 fn facts(style: Style, glance: &Glance<'_>) -> String {
-    let row =
-        |label: &str, value: Cell| vec![Cell::new(style, Tone::Plain, ""), Cell::new(style, Tone::Faint, label), value];
+    let row = |label: &str, value: Cell| vec![Cell::new(style, Tone::Faint, label), value];
     let plain = |text: &str| Cell::new(style, Tone::Plain, text);
     let tone = glance.state.tone();
     let mut rows = vec![row("State", Cell::new(style, tone, &glance.state.words()))];
@@ -124,7 +119,7 @@ fn facts(style: Style, glance: &Glance<'_>) -> String {
     if glance.is_behind() && glance.state != State::New {
         rows.push(row("Note", plain("the operator has not seen the last change of spec yet")));
     }
-    table(&rows).lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+    indented(&table(&rows), 2)
 }
 
 fn credential(spec: &IamTokenSpec) -> String {
@@ -183,8 +178,10 @@ mod tests {
 
     #[test]
     fn on_a_terminal_it_is_coloured_and_not_too_wide() {
-        let events =
-            [told("TokenValid", "The target holds a valid token.", 180), told("IamUnreachable", "It is down.", 8)];
+        let events = [
+            told("TokenValid", "The target holds a valid token.", 180),
+            told("IamUnreachable", &"It is down. ".repeat(9), 8),
+        ];
         let text = of("fading", TERMINAL, Some(&events));
         compare("status-terminal.txt", &text);
         assert!(text.lines().filter(|line| !line.contains("\x1b[")).all(|line| line.chars().count() <= 80));

@@ -99,8 +99,14 @@ impl Style {
                 line.push_str(word);
             }
         }
-        lines.iter().map(|line| format!("{}{line}\n", " ".repeat(indent))).collect()
+        indented(&lines.join("\n"), indent)
     }
+}
+
+/// Each line with so many spaces before it, and a line break behind it.
+pub(super) fn indented(text: &str, spaces: usize) -> String {
+    let spaces = " ".repeat(spaces);
+    text.lines().flat_map(|line| [&spaces, line, "\n"]).collect()
 }
 
 fn is_utf8(locale: &str) -> bool {
