@@ -3,6 +3,7 @@
 mod cluster;
 mod completion;
 mod explain;
+mod harden;
 mod output;
 mod plugin;
 mod run;

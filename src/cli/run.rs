@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
 use super::Error;
+use super::harden::harden;
 use super::to_iam::ToIam;
 use crate::clock::SystemClock;
 use crate::cluster::client::connect;
@@ -84,6 +85,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
+        harden();
         let defaults = self.iam.defaults()?;
         let signs = Signs { health: Health::default(), metrics: Metrics::new(self.metrics_per_object_limit) };
         self.listen(&signs).await?;

@@ -70,7 +70,7 @@ async fn what_does_not_decode_holds_up_nobody() {
     let key = world.put_pair("good").await;
     ready_at_once(&world, "good").await;
     for (name, _) in &bad_specs() {
-        stalled_and_not_ready(&world, name, "InvalidSpec", &["IamToken"]).await;
+        stalled_and_not_ready(&world, name, "InvalidSpec", &["spec"]).await;
     }
     calm(&world).await;
     world.annotate("good", "iamtoken.dev/refresh-requested", "now").await;

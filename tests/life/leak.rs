@@ -64,3 +64,21 @@ async fn no_key_and_no_token_is_ever_shown() {
         }
     }
 }
+
+/// No core file, and neither arguments nor environment name a secret: what others see of the process from outside.
+#[tokio::test]
+async fn the_process_leaves_nothing_behind_and_shows_nothing() {
+    let world = World::start().await;
+    let key = world.put_pair("hpcs").await;
+    let token = world.ready("hpcs").await["token"].as_str().unwrap().to_owned();
+    let proc = |file: &str| {
+        let bytes = std::fs::read(format!("/proc/{}/{file}", world.operator.pid())).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let limits = proc("limits");
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(cores.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{cores}");
+    for text in [proc("cmdline"), proc("environ")] {
+        assert!(text.len() > 10 && !text.contains(&key) && !text.contains(&token));
+    }
+}

@@ -62,7 +62,7 @@ mod tests {
                 Problem::SourceKeyNotFound { name: "s".into(), key: "apikey".into() },
                 "Add it, or correct spec.apiKeySecretRef.key.",
             ),
-            (Problem::InvalidField { field: "spec.renewBefore", hint: "is too long" }, "Correct the IamToken."),
+            (Problem::InvalidField { field: "spec.renewBefore", hint: "is too long" }, "Correct the spec."),
         ] {
             assert_eq!(action(&problem.message()), expected);
         }
