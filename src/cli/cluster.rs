@@ -17,6 +17,7 @@ use self::refusal::Asked;
 pub(super) use self::refusal::Refusal;
 use super::Error;
 use crate::api::IamToken;
+use crate::cluster::client::directly;
 
 /// How long a request may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -64,17 +65,20 @@ impl Site {
     async fn config(&self) -> Result<Config, Error> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         if let Some(file) = &self.kubeconfig {
-            let used = async { Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await }.await;
-            return Ok(used.map_err(|error| format!("--kubeconfig {}: {}", file.display(), causes(&error)))?);
+            let named = |error| format!("--kubeconfig {}: {}", file.display(), causes(&error));
+            let from = Kubeconfig::read_from(file).map_err(named)?;
+            let used = Config::from_custom_kubeconfig(from.clone(), &options).await.map_err(named)?;
+            return Ok(directly(used, Some(&from), self.context.as_deref())?);
         }
         let config = if self.context.is_some() {
             Config::from_kubeconfig(&options).await.map_err(|error| causes(&error))
         } else {
             Config::infer().await.map_err(|error| causes(&error))
         };
-        Ok(config.map_err(|error| {
+        let config = config.map_err(|error| {
             format!("there is no kubeconfig that can be used ({error}). Name one with --kubeconfig or KUBECONFIG.")
-        })?)
+        })?;
+        Ok(directly(config, Kubeconfig::read().ok().as_ref(), self.context.as_deref())?)
     }
 }
 

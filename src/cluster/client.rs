@@ -17,11 +17,7 @@ const CRD_POLL: Duration = Duration::from_secs(2);
 /// # Errors
 /// Where neither is there, or it cannot be used.
 pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
-    let mut config = Config::infer().await?;
-    // kube takes the environment's proxy for its own, too. That one is for IAM: the API server is asked directly.
-    if config.proxy_url.take().is_some() && names_a_proxy() {
-        return Err("the kubeconfig names a proxy-url, which is not supported: reach the API server directly".into());
-    }
+    let mut config = directly(Config::infer().await?, Kubeconfig::read().ok().as_ref(), None)?;
     // Every request has a deadline and a schedule of its own; kube's retries would hold it up for minutes.
     config.default_retry = false;
     let agent = concat!("iam-token-operator/", env!("CARGO_PKG_VERSION"));
@@ -29,10 +25,20 @@ pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync
     Ok(Client::try_from(config)?)
 }
 
-/// Whether the kubeconfig itself has a proxy for the cluster of its current context.
-fn names_a_proxy() -> bool {
-    let Ok(config) = Kubeconfig::read() else { return false };
-    let context = config.contexts.iter().find(|context| Some(&context.name) == config.current_context.as_ref());
+/// Without the environment's proxy, which kube takes for its own, too: that one is for IAM.
+///
+/// # Errors
+/// Where the kubeconfig itself names a proxy for the cluster of this context, or of its current one.
+pub fn directly(mut config: Config, from: Option<&Kubeconfig>, context: Option<&str>) -> Result<Config, &'static str> {
+    if config.proxy_url.take().is_some() && from.is_some_and(|from| names_a_proxy(from, context)) {
+        return Err("the kubeconfig names a proxy-url, which is not supported: reach the API server directly");
+    }
+    Ok(config)
+}
+
+fn names_a_proxy(config: &Kubeconfig, context: Option<&str>) -> bool {
+    let context = context.or(config.current_context.as_deref());
+    let context = config.contexts.iter().find(|known| Some(known.name.as_str()) == context);
     let name = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
     let cluster = config.clusters.iter().find(|cluster| Some(&cluster.name) == name);
     let proxy = cluster.and_then(|cluster| cluster.cluster.as_ref()?.proxy_url.as_deref());
