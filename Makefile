@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help chaos chart-test demo e2e image record simulate test generate
+.PHONY: help chaos chart-test demo e2e image picture record simulate test generate
 SHELL := bash
 
 help: ## what there is
@@ -20,6 +20,9 @@ image: ## the image for amd64 and arm64 as an OCI archive, with an SBOM, in targ
 record: ## docs/cli.svg: kubectl iamtoken against a real API server and a fake IAM
 	@hack/record
 
+picture: ## docs/dashboard.svg: the Grafana dashboard as it looks at the end of the demo
+	@hack/dashboard/draw
+
 simulate: ## the controller in many simulated worlds, each drawn from a seed (SEEDS=n, FROM=seed, TRACE=1)
 	@hack/simulate
 
@@ -31,4 +34,5 @@ chart-test: ## the chart, by the real helm and on a real API server
 
 generate: ## files that are made from others
 	UPDATE=1 cargo test --quiet --lib crd_is_current
+	go -C hack/dashboard run . json >charts/iam-token-operator/files/dashboard.json
 	UPDATE=1 cargo test --quiet --test chart -- generated_files_are_current what_is_rendered_is_as_committed

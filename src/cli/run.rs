@@ -18,7 +18,7 @@ use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, Signs, 
 use crate::telemetry::metrics::serve::serve;
 use crate::telemetry::metrics::{Metrics, PER_OBJECT_LIMIT};
 use crate::telemetry::probes;
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::{self, LogFormat, LogLevel};
 
 /// Each flag can be given by the environment variable that its help names.
 #[derive(Debug, Args)]
@@ -84,11 +84,12 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
-        telemetry::init(self.log_format, &self.log_level).map_err(|error| format!("--log-level: {error}"))?;
+        let level = telemetry::init(self.log_format, &self.log_level);
+        let level = level.map_err(|error| format!("--log-level: {error}"))?;
         harden();
         let defaults = self.iam.defaults()?;
         let signs = Signs { health: Health::default(), metrics: Metrics::new(self.metrics_per_object_limit) };
-        self.listen(&signs).await?;
+        self.listen(&signs, level).await?;
         let exchange = Arc::new(self.iam.client()?.asking_about_keys(self.key_health));
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
         let settings = Settings {
@@ -106,7 +107,7 @@ impl Run {
     }
 
     /// Answers probes and scrapes, where they are to be answered, from now on until the process ends.
-    async fn listen(&self, signs: &Signs) -> Result<(), Error> {
+    async fn listen(&self, signs: &Signs, level: LogLevel) -> Result<(), Error> {
         let (health, metrics) = (self.health_bind_address, self.metrics_bind_address);
         if let Some((probed, scraped)) = health.zip(metrics)
             && probed.port() == scraped.port()
@@ -119,7 +120,7 @@ impl Run {
         if let Some(address) = health {
             let listener = bind("--health-bind-address", address).await?;
             info!(address = %listener.local_addr()?, "answering probes");
-            keep("probes", probes::serve(listener, signs.health.clone()));
+            keep("probes", probes::serve(listener, signs.health.clone(), level));
         }
         if let Some(address) = metrics {
             let listener = bind("--metrics-bind-address", address).await?;

@@ -1,16 +1,18 @@
 //! Logs, probes and metrics; traces will stand beside them.
 
+mod log_level;
 pub mod metrics;
 pub mod probes;
 
 use std::io::IsTerminal as _;
-use std::str::FromStr;
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt};
+use tracing_subscriber::{Layer as _, fmt, reload};
+
+pub use self::log_level::LogLevel;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -22,20 +24,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// kube's span around each reconcile says nothing that our lines do not. A filter can ask for it by this target.
-const QUIET: &str = "kube_runtime::controller=warn";
-
-/// Writes logs to standard error from now on; `filter` is a level or a list of `target=level`.
+/// Writes logs to standard error from now on; `filter` is a level or a list of `target=level`. Returns what changes it.
 ///
 /// # Errors
 /// Where `filter` is neither, in words that say so.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
-    if let Some(word) = filter.split(',').find(|part| !part.contains('=') && LevelFilter::from_str(part).is_err()) {
-        return Err(format!("{word} is no level: use error, warn, info, debug or trace, or TARGET=LEVEL"));
-    }
-    let filter = EnvFilter::from_str(&format!("{QUIET},{filter}"))
-        .map_err(|error| error.to_string())?
-        .and(filter_fn(holds_no_payload));
+pub fn init(format: LogFormat, filter: &str) -> Result<LogLevel, String> {
+    let (changing, handle) = reload::Layer::new(log_level::parse(filter)?);
+    let level = LogLevel::of(filter, handle);
+    let filter = changing.and(filter_fn(holds_no_payload));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let layer = match format {
@@ -44,7 +40,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), String> {
     };
     // Fails only where a logger is set already, as in tests.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
-    Ok(())
+    Ok(level)
 }
 
 /// kube logs the body of an answer that it cannot decode, which may be a Secret (kube-client, `client/mod.rs`). Whatever

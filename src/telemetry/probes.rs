@@ -1,16 +1,21 @@
-//! The HTTP server that kubelet asks how the process is.
+//! The HTTP server that kubelet asks how the process is, and that its admin tells what to log.
 
 use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tracing::info;
 
+use super::LogLevel;
 use crate::controller::Health;
 use crate::core::readiness::Verdict;
+
+/// A level by target for each crate that there is would be shorter, in bytes.
+const LONGEST_LEVEL: usize = 4096;
 
 /// Reads `ADDR:PORT`.
 ///
@@ -20,14 +25,15 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 0.0.0.0:8080, [::]:8080 or 127.0.0.1:8080".into())
 }
 
-/// Answers `/livez` and `/readyz` on what comes in, for ever.
+/// Answers `/livez`, `/readyz` and, to this host alone, `/log-level` on what comes in, for ever.
 ///
 /// # Errors
 /// Where nothing comes in any more.
-pub async fn serve(listener: TcpListener, health: Health) -> io::Result<()> {
-    let routes = Router::new().route("/livez", get(live)).route("/readyz", get(ready)).with_state(health);
-    // `/metrics` goes here.
-    axum::serve(listener, routes).await
+pub async fn serve(listener: TcpListener, health: Health, level: LogLevel) -> io::Result<()> {
+    let probes = Router::new().route("/livez", get(live)).route("/readyz", get(ready)).with_state(health);
+    let level = Router::new().route("/log-level", get(level_now).put(set_level)).with_state(level);
+    let routes = probes.merge(level).layer(DefaultBodyLimit::max(LONGEST_LEVEL));
+    axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 async fn live(State(health): State<Health>) -> (StatusCode, String) {
@@ -36,6 +42,38 @@ async fn live(State(health): State<Health>) -> (StatusCode, String) {
 
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {
     answer("readyz", &health.ready())
+}
+
+async fn level_now(State(level): State<LogLevel>, from: ConnectInfo<SocketAddr>) -> (StatusCode, String) {
+    match level.get().filter(|_| is_this_host(from)) {
+        Some(text) => (StatusCode::OK, text + "\n"),
+        None => refusal(from),
+    }
+}
+
+/// Whoever may forward a port of the pod, or run something in it, may change what it logs. No level shows a secret.
+async fn set_level(State(level): State<LogLevel>, from: ConnectInfo<SocketAddr>, text: String) -> (StatusCode, String) {
+    if !is_this_host(from) {
+        return refusal(from);
+    }
+    match level.set(text.trim()) {
+        Ok(()) => {
+            info!(level = text.trim(), "what is logged was changed");
+            (StatusCode::OK, text.trim().to_owned() + "\n")
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, error + "\n"),
+    }
+}
+
+fn is_this_host(ConnectInfo(from): ConnectInfo<SocketAddr>) -> bool {
+    from.ip().to_canonical().is_loopback()
+}
+
+fn refusal(from: ConnectInfo<SocketAddr>) -> (StatusCode, String) {
+    if is_this_host(from) {
+        return (StatusCode::NOT_FOUND, "this process has no log of its own\n".into());
+    }
+    (StatusCode::FORBIDDEN, "ask from the pod itself: kubectl port-forward\n".into())
 }
 
 /// In the form of kube-apiserver's `/readyz?verbose`.

@@ -130,9 +130,15 @@ fn program() -> PathBuf {
 
 /// Head and body of the answer.
 pub fn get(address: SocketAddr, path: &str) -> io::Result<(String, String)> {
+    ask(address, "GET", path, "")
+}
+
+/// The same, with a method and a body.
+pub fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<(String, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: it\r\nconnection: close\r\n\r\n").as_bytes())?;
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: it\r\nconnection: close\r\ncontent-length: {}", body.len());
+    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;

@@ -12,6 +12,7 @@ mod formats;
 mod guard;
 mod leak;
 mod life;
+mod log_level;
 mod namespaces;
 mod probes;
 mod replicas;

@@ -15,7 +15,7 @@ use iam_token_operator::core::endpoint::{Endpoint, Endpoints};
 use iam_token_operator::core::lease::Moment;
 use iam_token_operator::core::schedule::later;
 use iam_token_operator::iam::client::IamClient;
-use iam_token_operator::telemetry::probes;
+use iam_token_operator::telemetry::{LogLevel, probes};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
@@ -264,7 +264,7 @@ async fn a_look_that_hangs_turns_livez_which_names_it() {
     let health = Health::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(probes::serve(listener, health.clone()));
+    tokio::spawn(probes::serve(listener, health.clone(), LogLevel::default()));
     says(address, "/readyz", 503, "[-]controller: starting").await;
     let stage = controller::World { client, exchange, clock: clock.clone() };
     let signs = Signs { health, ..Signs::default() };

@@ -1,0 +1,65 @@
+//! What is logged, which can be changed while the process runs.
+
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::{Registry, reload};
+
+/// kube's span around each reconcile says nothing that our lines do not. A filter can ask for it by this target.
+const QUIET: &str = "kube_runtime::controller=warn";
+
+/// The level of the log of this process. By default of none.
+#[derive(Clone, Default)]
+pub struct LogLevel {
+    inner: Arc<Mutex<Option<Inner>>>,
+}
+
+struct Inner {
+    text: String,
+    handle: reload::Handle<EnvFilter, Registry>,
+}
+
+// === impl LogLevel ===
+
+impl LogLevel {
+    /// Of a log that is filtered by `handle`, now by `text`.
+    pub(super) fn of(text: &str, handle: reload::Handle<EnvFilter, Registry>) -> Self {
+        Self { inner: Arc::new(Mutex::new(Some(Inner { text: text.to_owned(), handle }))) }
+    }
+
+    /// As it was last set; `None` where there is no log.
+    #[must_use]
+    pub fn get(&self) -> Option<String> {
+        self.inner().as_ref().map(|inner| inner.text.clone())
+    }
+
+    /// From now on it is this: a level, or a list of `target=level`.
+    ///
+    /// # Errors
+    /// Where it is neither, or there is no log, in words that say so. The level is as it was then.
+    pub fn set(&self, text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Err("name a level, such as info".into());
+        }
+        let filter = parse(text)?;
+        let mut inner = self.inner();
+        let inner = inner.as_mut().ok_or("this process has no log of its own")?;
+        inner.handle.reload(filter).map_err(|error| error.to_string())?;
+        text.clone_into(&mut inner.text);
+        Ok(())
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Option<Inner>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// # Errors
+/// Where it is neither a level nor a list of `target=level`, in words that say so.
+pub(super) fn parse(text: &str) -> Result<EnvFilter, String> {
+    if let Some(word) = text.split(',').find(|part| !part.contains('=') && LevelFilter::from_str(part).is_err()) {
+        return Err(format!("{word} is no level: use error, warn, info, debug or trace, or TARGET=LEVEL"));
+    }
+    EnvFilter::from_str(&format!("{QUIET},{text}")).map_err(|error| error.to_string())
+}

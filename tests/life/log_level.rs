@@ -1,0 +1,69 @@
+//! What is logged can be changed while the process runs, from the pod itself.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use iam_token_operator::api::REFRESH_REQUESTED;
+
+use crate::harness::World;
+use crate::harness::operator::ask;
+
+/// Status and body.
+fn level(address: SocketAddr, method: &str, body: &str) -> (u16, String) {
+    let (head, body) = ask(address, method, "/log-level", body).unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+}
+
+async fn refreshed(world: &World, request: &str) {
+    let data = world.data("hpcs").await.unwrap();
+    world.annotate("hpcs", REFRESH_REQUESTED, request).await;
+    world.changed("hpcs", &data).await;
+}
+
+#[tokio::test]
+async fn it_can_be_made_talkative_and_quiet_again() {
+    let world = World::start_more(&["--health-bind-address", "127.0.0.1:0"]).await;
+    let address = world.operator.address("probes").await;
+    world.put_pair("hpcs").await;
+    world.ready("hpcs").await;
+    assert_eq!(level(address, "GET", ""), (200, "info\n".into()));
+    assert!(!world.operator.log().contains("TRACE"));
+    assert_eq!(level(address, "PUT", "trace\n"), (200, "trace\n".into()));
+    refreshed(&world, "1").await;
+    assert!(world.operator.log().contains("TRACE"));
+    assert_eq!(level(address, "PUT", "warn,iam_token_operator=info"), (200, "warn,iam_token_operator=info\n".into()));
+    let before = world.operator.log().matches("TRACE").count();
+    refreshed(&world, "2").await;
+    assert_eq!(world.operator.log().matches("TRACE").count(), before);
+    assert!(world.operator.log().lines().last().unwrap().contains("refreshed"));
+}
+
+#[tokio::test]
+async fn what_is_no_level_changes_nothing() {
+    let world = World::start_more(&["--health-bind-address", "127.0.0.1:0"]).await;
+    let address = world.operator.address("probes").await;
+    for wrong in ["loud", "", "a=b=c", &"x".repeat(5000)] {
+        let (status, said) = level(address, "PUT", wrong);
+        assert!([400, 413].contains(&status), "{status} {said}");
+    }
+    assert_eq!(level(address, "POST", "debug").0, 405);
+    assert_eq!(level(address, "GET", ""), (200, "info\n".into()));
+}
+
+/// Whoever reaches the port over the network may ask for probes alone.
+#[tokio::test]
+async fn it_is_no_business_of_other_hosts() {
+    let Some(own) = address_of_this_host() else { return };
+    let world = World::start_more(&["--health-bind-address", "0.0.0.0:0"]).await;
+    let port = world.operator.address("probes").await.port();
+    let (status, said) = level(SocketAddr::new(own, port), "PUT", "trace");
+    assert!(status == 403 && said.contains("port-forward"), "{status} {said}");
+    assert_eq!(level(SocketAddr::new(own, port), "GET", "").0, 403);
+    assert_eq!(level(([127, 0, 0, 1], port).into(), "GET", ""), (200, "info\n".into()));
+}
+
+/// That which others would reach it at; nothing is sent to find it out. `None` on a host with no network.
+fn address_of_this_host() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
