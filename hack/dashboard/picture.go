@@ -40,6 +40,9 @@ func picture(path string) ([]byte, error) {
 			lines = append(lines, found...)
 		}
 		sort.SliceStable(lines, func(a, b int) bool { return !panel.stat && lines[a].legend < lines[b].legend })
+		if !panel.stat {
+			lines = moving(lines)
+		}
 		at := places[number]
 		box := box{int(at.x)*cell + gap, int(at.y)*row + gap, int(panel.w)*cell - gap, int(panel.h)*row - gap}
 		fmt.Fprintf(&out, `<rect x="%d" y="%d" width="%d" height="%d" rx="2" fill="#181b1f" stroke="#24272d"/>`+"\n", box.x, box.y, box.w, box.h)
@@ -55,6 +58,23 @@ func picture(path string) ([]byte, error) {
 	}
 	out.WriteString("</svg>\n")
 	return out.Bytes(), nil
+}
+
+// Without those that were 0 all the time, unless all were.
+func moving(lines []line) []line {
+	found := []line{}
+	for _, line := range lines {
+		for _, point := range line.points {
+			if point.value != 0 {
+				found = append(found, line)
+				break
+			}
+		}
+	}
+	if len(found) == 0 {
+		return lines
+	}
+	return found
 }
 
 type box struct{ x, y, w, h int }

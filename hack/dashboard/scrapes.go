@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -109,7 +110,8 @@ type point struct {
 // What the query says from the first scrape to the last.
 func (scrapes *scrapes) ask(query query) ([]line, error) {
 	step := max(scrapes.end.Sub(scrapes.begin)/240, time.Second)
-	asked, err := scrapes.engine.NewRangeQuery(context.Background(), scrapes, nil, query.expr, scrapes.begin, scrapes.end, step)
+	expr := strings.ReplaceAll(query.expr, "[5m]", "[15s]") // What is drawn lasts for a minute or so.
+	asked, err := scrapes.engine.NewRangeQuery(context.Background(), scrapes, nil, expr, scrapes.begin, scrapes.end, step)
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +124,13 @@ func (scrapes *scrapes) ask(query query) ([]line, error) {
 	for _, one := range matrix {
 		points := []point{}
 		for _, value := range one.Floats {
-			points = append(points, point{time.UnixMilli(value.T), value.F})
+			if !math.IsNaN(value.F) {
+				points = append(points, point{time.UnixMilli(value.T), value.F})
+			}
 		}
-		found = append(found, line{legend(query.legend, one.Metric), points})
+		if len(points) > 0 {
+			found = append(found, line{legend(query.legend, one.Metric), points})
+		}
 	}
 	return found, nil
 }

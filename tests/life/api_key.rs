@@ -62,12 +62,13 @@ async fn warnings(world: &World, name: &str) -> Vec<(String, String)> {
 #[tokio::test]
 async fn a_key_that_expires_soon_is_told_and_the_next_one_is_not() {
     let world = World::start().await;
-    let key = put(&world, "hpcs", Some(in_days(3))).await;
+    let told = in_days(3);
+    let key = put(&world, "hpcs", Some(told)).await;
     let risk = world.condition("hpcs", CONDITION_API_KEY_AT_RISK, "ApiKeyExpiring").await;
     assert_eq!((risk.status.as_str(), risk.observed_generation), ("True", Some(1)));
     let status = world.status("hpcs").await;
     let expires_at = status.api_key_expires_at.as_ref().unwrap().0;
-    assert_eq!(expires_at.as_second(), in_days(3) / 60 * 60);
+    assert_eq!(expires_at.as_second(), told / 60 * 60);
     for text in ["key apikey of Secret hpcs-key", &expires_at.to_string(), "create a new one"] {
         assert!(risk.message.contains(text), "{}", risk.message);
     }
@@ -91,11 +92,12 @@ async fn what_is_wrong_with_a_key_is_told_apart() {
     let locked = put_that(&world, "locked", |iam, key| iam.set_key_locked(key, true)).await;
     put_that(&world, "disabled", |iam, key| iam.say_key_is_disabled(key, true)).await;
     put(&world, "expired", Some(in_days(-1))).await;
-    put(&world, "far", Some(in_days(90))).await;
+    let told = in_days(90);
+    put(&world, "far", Some(told)).await;
     world.condition("expired", CONDITION_API_KEY_AT_RISK, "ApiKeyExpired").await;
     world.condition("disabled", CONDITION_API_KEY_AT_RISK, "ApiKeyDisabled").await;
     let far = eventually("a date", async || world.status("far").await.api_key_expires_at.ok_or(())).await;
-    assert_eq!(far.0.as_second(), in_days(90) / 60 * 60);
+    assert_eq!(far.0.as_second(), told / 60 * 60);
     eventually("a question", async || if world.iam.questions_of(&locked).is_empty() { Err(()) } else { Ok(()) }).await;
     sleep(Duration::from_secs(1)).await;
     for name in ["locked", "far"] {
