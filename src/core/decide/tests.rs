@@ -65,6 +65,7 @@ fn api(kind: ApiKind) -> Problem {
 struct Scene {
     plan: Plan,
     generation: i64,
+    lender: Option<i64>,
     requested: Option<String>,
     winner: Option<String>,
     last_target: Option<String>,
@@ -85,6 +86,7 @@ impl Scene {
         let mut scene = Self {
             plan,
             generation: 1,
+            lender: None,
             requested: None,
             winner: None,
             last_target: Some("hpcs".into()),
@@ -158,7 +160,7 @@ impl Scene {
 
     fn observed(&self) -> Observed<'_> {
         Observed {
-            lender: None,
+            lender: self.lender,
             name: "hpcs",
             uid: UID,
             generation: self.generation,

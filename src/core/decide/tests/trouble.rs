@@ -51,6 +51,7 @@ fn each_changed_input_makes_a_new_try_at_once() {
     for problem in [unreachable(), no_key()] {
         for (name, scene) in [
             ("the spec", failing(problem.clone()).with(|it| it.generation += 1)),
+            ("the lender", failing(problem.clone()).with(|it| it.lender = Some(2))),
             ("a request", failing(problem.clone()).with(|it| it.requested = Some("now".into()))),
             ("the source", failing(problem.clone()).with(Scene::touch_source)),
             (
