@@ -21,7 +21,7 @@ record: ## docs/cli.svg: kubectl iamtoken against a real API server and a fake I
 	@hack/record
 
 picture: ## docs/dashboard.svg: the Grafana dashboard as it looks at the end of the demo
-	@hack/dashboard/draw
+	@hack/monitoring/dashboard/draw
 
 simulate: ## the controller in many simulated worlds, each drawn from a seed (SEEDS=n, FROM=seed, TRACE=1)
 	@hack/simulate
@@ -34,5 +34,5 @@ chart-test: ## the chart, by the real helm and on a real API server
 
 generate: ## files that are made from others
 	UPDATE=1 cargo test --quiet --lib crd_is_current
-	go -C hack/dashboard run . json >charts/iam-token-operator/files/dashboard.json
+	go -C hack/monitoring run ./dashboard json >charts/iam-token-operator/files/dashboard.json
 	UPDATE=1 cargo test --quiet --test chart -- generated_files_are_current what_is_rendered_is_as_committed

@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
-	"github.com/prometheus/prometheus/promql/parser"
+	"iamtoken.dev/hack/monitoring/series"
 )
 
-const chart = "../../charts/iam-token-operator/files/dashboard.json"
+const chart = "../../../charts/iam-token-operator/files/dashboard.json"
 
 func TestTheChartHasTheDashboardOfThisSource(t *testing.T) {
 	made, err := dashboardJSON()
@@ -51,7 +51,7 @@ func TestGrafanasOwnTypesTakeAllOfIt(t *testing.T) {
 func TestEachQueryIsOne(t *testing.T) {
 	for _, panel := range panels {
 		for _, query := range panel.queries {
-			if _, err := parser.NewParser(parser.Options{}).ParseExpr(query.expr); err != nil {
+			if _, err := series.Language.ParseExpr(query.expr); err != nil {
 				t.Errorf("%s: %v", panel.title, err)
 			}
 		}
