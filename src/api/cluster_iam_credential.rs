@@ -48,7 +48,7 @@ pub struct ClusterIamCredentialSpec {
     /// The trusted profile that the credential becomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_profile: Option<TrustedProfile>,
-    /// The IAM endpoint, one of those that the operator was started with. By default the operator's first.
+    /// The IAM endpoint, one of those that the operator was started with. By default the operator's default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^https?://[^\s]+$"))]
     pub endpoint: Option<String>,

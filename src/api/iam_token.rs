@@ -50,16 +50,16 @@ pub struct IamTokenSpec {
     /// The trusted profile that the credential becomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_profile: Option<TrustedProfile>,
-    /// The IAM endpoint, one of those that the operator was started with. By default the operator's first.
+    /// The IAM endpoint, one of those that the operator was started with. By default the operator's default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^https?://[^\s]+$"))]
     pub endpoint: Option<String>,
-    /// The account that the token must be of; a token of another account is refused.
+    /// The account that the token must be of; a token of another account is refused. By default the operator's, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[0-9A-Za-z_-]+$"))]
     pub account_id: Option<String>,
-    /// How long before expiry the token is refreshed: a share of its lifetime ("20%", the default, at most "50%")
-    /// or a duration ("12m"). Never less than 150 s before expiry, and never before half of the lifetime has passed.
+    /// How long before expiry the token is refreshed: a share of its lifetime ("20%" where the operator has no other
+    /// default, at most "50%") or a duration ("12m"). Never less than 150 s before expiry, and never before half of the lifetime has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = r"^(([1-9]|[1-4][0-9]|50)%|([0-9]{1,6}[hms]){1,3})$"))]
     pub renew_before: Option<String>,

@@ -3,7 +3,6 @@
 mod refusal;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use k8s_openapi::api::core::v1::{Event, Secret};
@@ -17,10 +16,8 @@ use self::refusal::Asked;
 pub(super) use self::refusal::Refusal;
 use super::Error;
 use crate::api::IamToken;
-use crate::cluster::client::directly;
-
-/// How long a request may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+use crate::cluster::DEADLINE;
+use crate::cluster::client::{client, directly};
 
 /// Who writes, as managed fields say. Not `kubectl…`: Flux takes what such a manager wrote for a mistake and undoes it
 /// (fluxcd.io, "Kustomization", on the fields that kubectl manages).
@@ -53,12 +50,10 @@ pub(super) struct Cluster {
 
 impl Site {
     pub(super) async fn connect(&self) -> Result<Cluster, Error> {
-        let mut config = self.config().await?;
-        config.default_retry = false;
+        let config = self.config().await?;
         let agent = concat!("iam-token-operator/", env!("CARGO_PKG_VERSION"), " cli");
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
+        let client = client(config, agent).map_err(|error| format!("the kubeconfig can't be used: {error}"))?;
         Ok(Cluster { client, namespace })
     }
 
@@ -170,9 +165,9 @@ fn resource() -> ApiResource {
 }
 
 async fn ask<T>(asked: &Asked<'_>, request: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
-    match tokio::time::timeout(PATIENCE, request).await {
+    match tokio::time::timeout(DEADLINE, request).await {
         Ok(answer) => answer.map_err(|error| Refusal::of(asked, &error)),
-        Err(_) => Err(Refusal::silence(PATIENCE)),
+        Err(_) => Err(Refusal::silence(DEADLINE)),
     }
 }
 

@@ -40,6 +40,14 @@ impl Form {
 }
 
 impl ObjectForm {
+    /// Those that were asked for: one that was named is told as it is, and any number of others as a List.
+    pub(super) fn asked_for(self, objects: &[DynamicObject], by_one_name: bool) -> Result<String, Error> {
+        match objects {
+            [object] if by_one_name => self.one(object),
+            objects => self.many(objects),
+        }
+    }
+
     /// One object.
     pub(super) fn one(self, object: &DynamicObject) -> Result<String, Error> {
         self.text(std::slice::from_ref(object), |mut objects| objects.pop().unwrap_or_default())

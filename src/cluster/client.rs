@@ -17,12 +17,19 @@ const CRD_POLL: Duration = Duration::from_secs(2);
 /// # Errors
 /// Where neither is there, or it cannot be used.
 pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
-    let mut config = directly(Config::infer().await?, Kubeconfig::read().ok().as_ref(), None)?;
-    // Every request has a deadline and a schedule of its own; kube's retries would hold it up for minutes.
+    let config = directly(Config::infer().await?, Kubeconfig::read().ok().as_ref(), None)?;
+    Ok(client(config, concat!("iam-token-operator/", env!("CARGO_PKG_VERSION")))?)
+}
+
+/// A client that calls itself `agent` and tries nothing again: whoever asks has a deadline and a schedule of their own,
+/// and kube's retries would hold that up for minutes.
+///
+/// # Errors
+/// Where the configuration cannot be used.
+pub fn client(mut config: Config, agent: &'static str) -> kube::Result<Client> {
     config.default_retry = false;
-    let agent = concat!("iam-token-operator/", env!("CARGO_PKG_VERSION"));
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    Ok(Client::try_from(config)?)
+    Client::try_from(config)
 }
 
 /// Without the environment's proxy, which kube takes for its own, too: that one is for IAM.

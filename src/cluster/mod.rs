@@ -24,7 +24,7 @@ use kube::core::Status;
 use crate::core::problem::{ApiKind, ApiProblem};
 
 /// How long a request to the API server may take.
-const DEADLINE: Duration = Duration::from_secs(15);
+pub const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Makes one request; `action` says what for, as in `read Secret hpcs-api-key`.
 async fn call<T>(

@@ -67,7 +67,8 @@ pub enum Profile {
     Crn(String),
 }
 
-const DEFAULT_KEY: &str = "apikey";
+/// The key in the Secret's data where none is named.
+pub const DEFAULT_KEY: &str = "apikey";
 
 // === impl Asker ===
 

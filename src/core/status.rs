@@ -203,8 +203,15 @@ pub(super) fn condition(
 }
 
 /// Each try has another request id; that alone is no news.
-fn without_request_id(message: &str) -> &str {
+#[must_use]
+pub fn without_request_id(message: &str) -> &str {
     message.split(REQUEST_ID).next().unwrap_or(message)
+}
+
+/// What is wrong, if something is: Stalled, or else Reconciling.
+#[must_use]
+pub fn trouble(status: &IamTokenStatus) -> Option<&Condition> {
+    find(status, CONDITION_STALLED).or_else(|| find(status, CONDITION_RECONCILING))
 }
 
 /// The event that the step from one status to the next is worth: none for a routine refresh. Events of one kind have one
@@ -213,7 +220,7 @@ fn without_request_id(message: &str) -> &str {
 pub fn transition(before: &IamTokenStatus, after: &IamTokenStatus) -> Option<Note> {
     let ready = find(after, CONDITION_READY)?;
     let lost = was_ready(before) && !was_ready(after);
-    let trouble = find(after, CONDITION_STALLED).or_else(|| find(after, CONDITION_RECONCILING));
+    let trouble = trouble(after);
     let fetching = |condition: &&Condition| condition.reason == Reason::Refreshing.as_str();
     match trouble {
         _ if lost => note(true, ready, &ready.message),
@@ -231,7 +238,9 @@ pub fn transition(before: &IamTokenStatus, after: &IamTokenStatus) -> Option<Not
     }
 }
 
-pub(super) fn find<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
+/// The condition of this type.
+#[must_use]
+pub fn find<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == type_)
 }
 

@@ -4,15 +4,15 @@ use iam_token_operator::api::{
     CONDITION_READY, CONDITION_STALLED, ClusterIamCredential, ClusterIamCredentialStatus, IamToken, IamTokenStatus,
 };
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    OPERATOR_NAMESPACE, World, allow_operator, condition, data_of, eventually, new_namespace, prepared, put_secret,
-    put_token,
+    OPERATOR_NAMESPACE, World, allow_operator, condition, data_of, eventually, grant, new_namespace, prepared,
+    put_secret, put_token,
 };
 
 /// The world, whose namespace is one that may want tokens, and what else there is.
@@ -151,17 +151,13 @@ async fn allow_lending(client: &kube::Client, vault: &str) {
     ]}))
     .unwrap();
     Api::<ClusterRole>::all(client.clone()).patch(name, &params, &Patch::Apply(&role)).await.unwrap();
-    let of = |kind: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
-    let binding = json!({"metadata": {"name": name}, "roleRef": of("ClusterRole"), "subjects": subjects});
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name});
+    let binding = json!({"metadata": {"name": name}, "roleRef": role, "subjects": subjects});
     let binding: ClusterRoleBinding = serde_json::from_value(binding).unwrap();
     Api::<ClusterRoleBinding>::all(client.clone()).patch(name, &params, &Patch::Apply(&binding)).await.unwrap();
-    let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": [
+    let rules = json!([
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"], "resourceNames": ["client"]},
-    ]}))
-    .unwrap();
-    Api::<Role>::namespaced(client.clone(), vault).patch(name, &params, &Patch::Apply(&role)).await.unwrap();
-    let binding = json!({"metadata": {"name": name}, "roleRef": of("Role"), "subjects": subjects});
-    let binding: RoleBinding = serde_json::from_value(binding).unwrap();
-    Api::<RoleBinding>::namespaced(client.clone(), vault).patch(name, &params, &Patch::Apply(&binding)).await.unwrap();
+    ]);
+    grant(client, vault, name, &rules).await;
 }

@@ -1,13 +1,12 @@
 //! A cluster whose ServiceAccounts IAM knows, and the rights and profiles that tests need.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::PostParams;
 use serde_json::{Value, json};
 use testkit::fake_iam::{DEFAULT_ACCOUNT, FakeIam, Profile, claims_unverified};
 
-use crate::harness::{OPERATOR_NAMESPACE, World};
+use crate::harness::{World, grant, withdraw};
 
 /// Everything, kube's own spans included: no token may be in there.
 const TALKATIVE: &str = "trace,kube_runtime::controller=trace,kube_client::client=trace";
@@ -25,31 +24,17 @@ pub async fn world() -> World {
 
 /// What the chart's `serviceAccountTokens` grants with `names`, in the world's namespace.
 pub async fn allow_tokens(world: &World) {
-    let role: Role = serde_json::from_value(json!({
-        "metadata": {"name": "tokens"},
-        "rules": [{
-            "apiGroups": [""],
-            "resources": ["serviceaccounts/token"],
-            "resourceNames": ["client", "hpcs-client", "missing"],
-            "verbs": ["create"],
-        }],
-    }))
-    .unwrap();
-    let binding: RoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": "tokens"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tokens"},
-        "subjects": [{"kind": "ServiceAccount", "name": "iam-token-operator", "namespace": OPERATOR_NAMESPACE}],
-    }))
-    .unwrap();
-    let params = PostParams::default();
-    Api::namespaced(world.client.clone(), &world.namespace).create(&params, &role).await.unwrap();
-    Api::namespaced(world.client.clone(), &world.namespace).create(&params, &binding).await.unwrap();
+    let rule = json!({
+        "apiGroups": [""],
+        "resources": ["serviceaccounts/token"],
+        "resourceNames": ["client", "hpcs-client", "missing"],
+        "verbs": ["create"],
+    });
+    grant(&world.client, &world.namespace, "tokens", &json!([rule])).await;
 }
 
 pub async fn forbid_tokens(world: &World) {
-    let (client, params) = (&world.client, DeleteParams::default());
-    Api::<RoleBinding>::namespaced(client.clone(), &world.namespace).delete("tokens", &params).await.unwrap();
-    Api::<Role>::namespaced(client.clone(), &world.namespace).delete("tokens", &params).await.unwrap();
+    withdraw(&world.client, &world.namespace, "tokens").await;
 }
 
 pub async fn put_service_account(world: &World, name: &str) {

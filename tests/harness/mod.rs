@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use iam_token_operator::api::{CONDITION_READY, IamToken, IamTokenStatus};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -267,6 +267,27 @@ async fn make_namespace(client: &Client, name: &str) {
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         other => drop(other.unwrap()),
     }
+}
+
+/// Grants the operator these rules in the namespace, by a Role of this name, beside what it may do already.
+pub async fn grant(client: &Client, namespace: &str, name: &str, rules: &Value) {
+    let role: Role = serde_json::from_value(json!({"metadata": {"name": name}, "rules": rules})).unwrap();
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "iam-token-operator", "namespace": OPERATOR_NAMESPACE}],
+    }))
+    .unwrap();
+    let params = PostParams::default();
+    Api::namespaced(client.clone(), namespace).create(&params, &role).await.unwrap();
+    Api::namespaced(client.clone(), namespace).create(&params, &binding).await.unwrap();
+}
+
+/// Takes back what [`grant`] gave.
+pub async fn withdraw(client: &Client, namespace: &str, name: &str) {
+    let params = DeleteParams::default();
+    Api::<RoleBinding>::namespaced(client.clone(), namespace).delete(name, &params).await.unwrap();
+    Api::<Role>::namespaced(client.clone(), namespace).delete(name, &params).await.unwrap();
 }
 
 /// Binds the operator's role in the namespace.

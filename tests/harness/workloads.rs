@@ -1,37 +1,25 @@
 //! Workloads that the operator restarts. No controller runs: what would roll them out is a new generation.
 
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
-use super::{OPERATOR_NAMESPACE, World, eventually};
+use super::{World, eventually, grant, withdraw};
 
 pub const KINDS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /// What the chart's `workloadRestarts` grants with these names, in the world's namespace; all names where empty.
 pub async fn allow_restarts(world: &World, names: &[&str]) {
-    let mut grant =
+    let mut rule =
         json!({"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["patch"]});
     if !names.is_empty() {
-        grant["resourceNames"] = json!(names);
+        rule["resourceNames"] = json!(names);
     }
-    let role: Role = serde_json::from_value(json!({"metadata": {"name": "restart"}, "rules": [grant]})).unwrap();
-    let binding: RoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": "restart"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "restart"},
-        "subjects": [{"kind": "ServiceAccount", "name": "iam-token-operator", "namespace": OPERATOR_NAMESPACE}],
-    }))
-    .unwrap();
-    let params = PostParams::default();
-    Api::namespaced(world.client.clone(), &world.namespace).create(&params, &role).await.unwrap();
-    Api::namespaced(world.client.clone(), &world.namespace).create(&params, &binding).await.unwrap();
+    grant(&world.client, &world.namespace, "restart", &json!([rule])).await;
 }
 
 pub async fn forbid_restarts(world: &World) {
-    let (client, params) = (&world.client, DeleteParams::default());
-    Api::<RoleBinding>::namespaced(client.clone(), &world.namespace).delete("restart", &params).await.unwrap();
-    Api::<Role>::namespaced(client.clone(), &world.namespace).delete("restart", &params).await.unwrap();
+    withdraw(&world.client, &world.namespace, "restart").await;
 }
 
 pub fn workloads(world: &World, kind: &str) -> Api<DynamicObject> {

@@ -14,8 +14,7 @@ use self::token::Explained;
 use super::cluster::{Cluster, Site};
 use super::output::Form;
 use super::text::Style;
-use super::{Error, Verdict, print};
-use crate::api::Listed;
+use super::{Error, Verdict, plugin, print};
 use crate::clock::{Clock as _, SystemClock};
 
 /// The largest that is read: as large as a Secret can be, in bytes.
@@ -58,8 +57,8 @@ impl Explain {
             (Some(name), _) => {
                 let cluster = site.connect().await?;
                 let object = cluster.get(&name).await?;
-                let token: Listed = serde_json::from_value(serde_json::to_value(object)?)?;
-                self.in_secret(&cluster, super::plugin::target(&token)).await?
+                let token = plugin::listed(&object)?;
+                self.in_secret(&cluster, plugin::target(&token)).await?
             }
             (None, Some(secret)) => self.in_secret(&site.connect().await?, secret).await?,
             (None, None) => Explained::of(&given()?).map_err(|why| format!("the standard input {why}"))?,

@@ -28,6 +28,15 @@ pub(super) struct Names {
     all: bool,
 }
 
+// === impl Names ===
+
+impl Names {
+    /// Whether one alone was named.
+    pub(super) fn is_one(&self) -> bool {
+        self.names.len() == 1
+    }
+}
+
 // === impl Desk ===
 
 impl Desk {
@@ -50,7 +59,7 @@ impl Desk {
 }
 
 /// What the operator would see of it.
-pub(super) fn listed(object: &DynamicObject) -> Result<Listed, Error> {
+pub(in crate::cli) fn listed(object: &DynamicObject) -> Result<Listed, Error> {
     Ok(serde_json::from_value(serde_json::to_value(object)?)?)
 }
 

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::{
-    CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenSpec, IamTokenStatus, Listed, Reason,
-};
+use crate::api::{CONDITION_READY, IamTokenSpec, IamTokenStatus, Listed, Reason};
 use crate::cli::text::Tone;
 use crate::cli::text::bar::Life;
 use crate::cli::text::span::{between, words};
+use crate::core::status::{find, trouble};
 
 /// How late a refresh may be before it is worth a word.
 const LATE: Duration = Duration::from_mins(1);
@@ -158,16 +156,6 @@ pub(super) fn is_suspended(token: &Listed) -> bool {
     token.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or_default()
 }
 
-/// The condition of this type.
-pub(super) fn condition<'a>(status: &'a IamTokenStatus, type_: &str) -> Option<&'a Condition> {
-    status.conditions.iter().find(|condition| condition.type_ == type_)
-}
-
-/// What is wrong, if something is: Stalled, or else Reconciling.
-pub(super) fn trouble(status: &IamTokenStatus) -> Option<&Condition> {
-    condition(status, CONDITION_STALLED).or_else(|| condition(status, CONDITION_RECONCILING))
-}
-
 /// Where it is not known when the token was asked for, as if it were an hour before it expires, as most tokens are.
 fn life(status: &IamTokenStatus) -> Option<Life> {
     let expires_at = status.expires_at.as_ref()?.0;
@@ -183,8 +171,7 @@ fn state(token: &Listed, life: Option<&Life>, now: Timestamp) -> State {
     if token.metadata.deletion_timestamp.is_some() {
         return State::Deleting;
     }
-    let Some((status, ready)) =
-        token.status.as_ref().and_then(|status| Some((status, condition(status, CONDITION_READY)?)))
+    let Some((status, ready)) = token.status.as_ref().and_then(|status| Some((status, find(status, CONDITION_READY)?)))
     else {
         return State::New;
     };

@@ -15,6 +15,7 @@ mod suspend;
 use clap::{Parser, Subcommand};
 
 use self::desk::Desk;
+pub(super) use self::desk::listed;
 pub(super) use self::glance::target;
 use super::cluster::Site;
 use super::completion::Completion;

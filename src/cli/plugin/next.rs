@@ -1,8 +1,8 @@
 //! What to do next about an IamToken.
 
-use super::glance::{Glance, State, trouble};
+use super::glance::{Glance, State};
 use crate::api::CONDITION_STALLED;
-use crate::core::failure::REQUEST_ID;
+use crate::core::status::{trouble, without_request_id};
 
 /// In one or two sentences.
 pub(super) fn next(glance: &Glance<'_>) -> String {
@@ -45,7 +45,7 @@ fn failing(glance: &Glance<'_>) -> String {
 
 /// What a message says is to be done: all but its first sentence, or all where it is only one; and no request id.
 fn action(message: &str) -> &str {
-    let message = message.split(REQUEST_ID).next().unwrap_or(message);
+    let message = without_request_id(message);
     message.split_once(". ").map_or(message, |(_, action)| action)
 }
 

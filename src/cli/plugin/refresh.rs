@@ -9,11 +9,12 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::desk::{Desk, Names, listed, name, now};
-use super::glance::{Glance, condition, is_suspended, trouble};
-use crate::api::{CONDITION_READY, CONDITION_STALLED, IamTokenStatus, Listed, REFRESH_REQUESTED};
+use super::glance::{Glance, is_suspended};
+use crate::api::{CONDITION_STALLED, IamTokenStatus, Listed, REFRESH_REQUESTED};
 use crate::cli::output::ObjectForm;
 use crate::cli::text::clean;
 use crate::cli::{Error, Verdict, print};
+use crate::core::status::{find, trouble, was_ready};
 
 /// How often it is looked whether the token is there.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -78,7 +79,7 @@ impl Refresh {
             objects.push(object);
         }
         if let Some(form) = self.output {
-            print(&if let [object] = objects.as_slice() { form.one(object)? } else { form.many(&objects)? })?;
+            print(&form.asked_for(&objects, self.names.is_one())?)?;
         }
         Ok(verdict)
     }
@@ -138,12 +139,11 @@ fn outcome(before: &IamTokenStatus, token: &Listed, request: &str, waited: Durat
         return Outcome::Failed("it was suspended meanwhile. Set spec.suspend to false.".into());
     }
     let Some(status) = &token.status else { return Outcome::NotYet(None) };
-    let is_ready = condition(status, CONDITION_READY).is_some_and(|ready| ready.status == "True");
-    if is_ready && status.last_handled_refresh.as_deref() == Some(request) {
+    if was_ready(status) && status.last_handled_refresh.as_deref() == Some(request) {
         return Outcome::Done;
     }
-    match condition(status, CONDITION_STALLED) {
-        Some(stalled) if waited >= GRACE || condition(before, CONDITION_STALLED) != Some(stalled) => {
+    match find(status, CONDITION_STALLED) {
+        Some(stalled) if waited >= GRACE || find(before, CONDITION_STALLED) != Some(stalled) => {
             Outcome::Failed(stalled.message.clone())
         }
         _ => Outcome::NotYet(trouble(status).map(|trouble| trouble.message.clone())),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::desk::{Desk, listed, now};
 use super::events::{Told, history, merged};
-use super::glance::{Glance, State, trouble};
+use super::glance::{Glance, State};
 use super::next::next;
 use crate::api::{CONDITION_READY, IamTokenSpec, TrustedProfile};
 use crate::cli::output::ObjectForm;
@@ -16,6 +16,8 @@ use crate::cli::text::span::{between, words};
 use crate::cli::text::table::{Cell, table};
 use crate::cli::text::{Style, Tone, clean, indented};
 use crate::cli::{Error, Verdict, print};
+use crate::core::asker::DEFAULT_KEY;
+use crate::core::status::trouble;
 
 /// How many events are shown.
 const EVENTS: usize = 8;
@@ -124,7 +126,7 @@ fn facts(style: Style, glance: &Glance<'_>) -> String {
 
 fn credential(spec: &IamTokenSpec) -> String {
     if let Some(source) = &spec.api_key_secret_ref {
-        return format!("API key in Secret {}, key {}", source.name, source.key.as_deref().unwrap_or("apikey"));
+        return format!("API key in Secret {}, key {}", source.name, source.key.as_deref().unwrap_or(DEFAULT_KEY));
     }
     if let Some(account) = &spec.service_account_ref {
         return format!("ServiceAccount {}", account.name);

@@ -47,7 +47,7 @@ impl Suspend {
             objects.push(after);
         }
         if let Some(form) = self.output {
-            print(&if let [object] = objects.as_slice() { form.one(object)? } else { form.many(&objects)? })?;
+            print(&form.asked_for(&objects, self.names.is_one())?)?;
         }
         Ok(Verdict::Well)
     }
