@@ -1,4 +1,4 @@
-//! The one watch on Secrets: metadata only and without a store. What it delivers goes into the [`View`], which keeps
+//! The watch on Secrets that IamTokens may name: metadata only and without a store. What it delivers goes into the [`View`], which keeps
 //! nothing of Secrets that no IamToken names.
 
 use futures::{Stream, StreamExt as _};

@@ -158,7 +158,8 @@ impl Job<'_> {
         let jitter = ask.jitter();
         let refused = |kind| {
             let failure = Failure::unanswered(kind, &self.plan.asker.endpoint);
-            let problem = self.veiled(Problem::Iam(failure));
+            // It is of this token alone, and no news of a credential that is lent.
+            let problem = self.plan.asker.veiled(Problem::Iam(failure));
             Outcome::Failed(Failed { problem, at: self.context.now(), attempts: None, jitter })
         };
         let want = self.want(same);

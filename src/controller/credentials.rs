@@ -22,7 +22,6 @@ use crate::core::asker::Lender;
 use crate::core::defaults::Defaults;
 use crate::core::key_health::Known;
 use crate::core::lenders::Lenders;
-use crate::core::observed::Seen;
 use crate::core::problem::{ApiKind, Problem};
 use crate::core::view::Key;
 use crate::core::watchdog::Watched;
@@ -58,7 +57,8 @@ pub(super) struct Means {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) lead: Lead,
     pub(super) metrics: Metrics,
-    pub(super) vitals: Vitals,
+    /// Of the watches on what is no namespace's, then those on each namespace that credentials may be lent from.
+    pub(super) vitals: Vec<Vitals>,
 }
 
 // === impl Means ===
@@ -66,8 +66,10 @@ pub(super) struct Means {
 impl Means {
     pub(super) fn new(process: &Process) -> Self {
         let clock = Arc::clone(&process.clock);
-        // Nothing is ever called for there: it has no looks, only watches.
-        let vitals = Vitals::new(None, Arc::clone(&clock), unbounded_channel().0);
+        let namespaces = process.credentials.inner.namespaces.iter().cloned().map(Some);
+        // Nothing is ever called for there: they have no looks, only watches.
+        let vitals = |namespace| Vitals::new(namespace, Arc::clone(&clock), unbounded_channel().0);
+        let vitals = [None].into_iter().chain(namespaces).map(vitals).collect();
         let (client, lead, metrics) = (process.client.clone(), process.lead.clone(), process.metrics.clone());
         Self { client, clock, lead, metrics, vitals }
     }
@@ -99,12 +101,13 @@ impl Credentials {
 
     /// A try to use the credential has ended.
     pub(super) fn report(&self, lender: &Lender, trouble: Option<&Problem>) {
+        if !self.with(|lenders| lenders.report(&lender.name, lender.generation, trouble.cloned())) {
+            return;
+        }
         if let Some(problem) = trouble {
             warn!(clusteriamcredential = lender.name, reason = %problem.reason(), "{}", problem.message());
         }
-        if self.with(|lenders| lenders.report(&lender.name, lender.generation, trouble.cloned())) {
-            self.inner.news.notify_one();
-        }
+        self.inner.news.notify_one();
     }
 
     /// What is known of the API key that is lent.
@@ -127,25 +130,27 @@ impl Credentials {
         };
         let late = async {
             tokio::time::sleep(PATIENCE).await;
-            self.inner.late.store(true, Ordering::Relaxed);
-            self.wake(self.with(|lenders| lenders.all_users()));
+            if !self.with(|lenders| lenders.is_listed()) {
+                self.inner.late.store(true, Ordering::Relaxed);
+                self.wake(self.with(|lenders| lenders.all_users()));
+            }
         };
         future::join3(watches, late, self.say(&means)).await;
     }
 
     fn watches(&self, means: &Means) -> Vec<BoxStream<'static, Change>> {
-        let heard = |watched| {
-            let vitals = means.vitals.clone();
+        let heard = |vitals: &Vitals, watched| {
+            let vitals = vitals.clone();
             with_signs(&means.client, move || vitals.heard(watched))
         };
         let metrics = || means.metrics.clone();
-        let secrets = self
-            .inner
-            .namespaces
-            .iter()
-            .map(|namespace| edge::secrets(heard(Watched::Secrets), namespace.clone(), metrics()).boxed());
-        let credentials = edge::credentials(heard(Watched::ClusterIamCredentials), metrics()).boxed();
-        let namespaces = edge::namespaces(heard(Watched::Namespaces), metrics()).boxed();
+        let of_cluster = &means.vitals[0];
+        let secrets = self.inner.namespaces.iter().zip(&means.vitals[1..]);
+        let secrets = secrets.map(|(namespace, vitals)| {
+            edge::secrets(heard(vitals, Watched::Secrets), namespace.clone(), metrics()).boxed()
+        });
+        let credentials = edge::credentials(heard(of_cluster, Watched::ClusterIamCredentials), metrics()).boxed();
+        let namespaces = edge::namespaces(heard(of_cluster, Watched::Namespaces), metrics()).boxed();
         secrets.chain([credentials, namespaces]).collect()
     }
 
@@ -188,8 +193,7 @@ impl Credentials {
     /// Looks at a Secret that no watch has delivered since somebody named it.
     async fn look(&self, secret: &Key, client: &Client) {
         match Targets::new(client, &secret.namespace).look(&secret.name).await {
-            Ok(Seen::Present(facts)) => self.wake(self.with(|lenders| lenders.present(secret, || Some(*facts)))),
-            Ok(_) => self.wake(self.with(|lenders| lenders.absent(secret))),
+            Ok(seen) => self.wake(self.with(|lenders| lenders.looked(secret, seen))),
             Err(problem) => warn!(secret = %secret, "{}", Problem::Api(problem).message()),
         }
     }

@@ -27,7 +27,7 @@ pub struct Health {
 struct Inner {
     vitals: Vec<Vitals>,
     /// Of what is known of the `ClusterIamCredentials`.
-    credentials: Vitals,
+    credentials: Vec<Vitals>,
     lead: Lead,
     shutdown: Shutdown,
 }
@@ -77,7 +77,7 @@ impl Health {
     }
 
     /// The controllers begin.
-    pub(super) fn begins(&self, vitals: Vec<Vitals>, credentials: Vitals, lead: Lead, shutdown: Shutdown) {
+    pub(super) fn begins(&self, vitals: Vec<Vitals>, credentials: Vec<Vitals>, lead: Lead, shutdown: Shutdown) {
         *lock(&self.inner) = Some(Inner { vitals, credentials, lead, shutdown });
     }
 
@@ -91,7 +91,7 @@ impl Health {
 
     fn round(&self) -> Vec<Finding> {
         let inner = lock(&self.inner).clone();
-        let all = inner.iter().flat_map(|inner| inner.vitals.iter().chain([&inner.credentials]));
+        let all = inner.iter().flat_map(|inner| inner.vitals.iter().chain(&inner.credentials));
         all.flat_map(Vitals::round).collect()
     }
 }

@@ -167,7 +167,7 @@ struct Scene<'a> {
 impl Look<'_> {
     async fn at(&mut self, token: &Listed) -> Action {
         let before = token.status.clone().unwrap_or_default();
-        let spec = token.spec.as_ref().ok_or(Problem::Undecodable);
+        let spec = token.spec.as_ref().ok_or(Problem::Undecodable { kind: "IamToken" });
         let plan = match spec.and_then(|spec| self.plan(spec)) {
             Ok(plan) => plan,
             Err(Problem::LendersUnknown) if !self.context.credentials.is_late() => return Action::requeue(SOON),
@@ -183,8 +183,8 @@ impl Look<'_> {
     }
 
     fn plan(&self, spec: &IamTokenSpec) -> Result<Plan, Problem> {
-        let defaults = &self.context.defaults;
-        self.context.credentials.with(|lenders| Plan::new(self.key, spec, defaults, lenders))
+        let lend = |name: &str| self.context.credentials.with(|all| all.lend(name, &self.key.namespace).cloned());
+        Plan::new(self.key, spec, &self.context.defaults, lend)
     }
 
     async fn step(&mut self, token: &Listed, plan: &Plan, before: &IamTokenStatus) -> ControlFlow<Action> {

@@ -142,7 +142,7 @@ impl<'a> Observed<'a> {
 }
 
 /// What to do now for a target that is planned so, and for those who read it. Whatever keeps the target from being as
-/// planned holds up no restart for the token in it.
+/// planned holds up no restart for the token in it, but for work that can be done at once and goes first.
 #[must_use]
 pub fn decide(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
     if plan.suspend {

@@ -50,6 +50,8 @@ struct Credential {
     allowed: Allowed,
     /// What the last try to use it came to, if that was no good.
     trouble: Option<Problem>,
+    /// Nothing has become known of it since this process began: what its status says of earlier tries stands.
+    fresh: bool,
     /// How its API key fares.
     key: Known,
     status: ClusterIamCredentialStatus,
@@ -110,6 +112,12 @@ impl Lenders {
         self.secrets.get(secret).cloned().unwrap_or_default()
     }
 
+    /// Whether the first lists of credentials and namespaces are complete.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.credentials_listed.is_complete() && self.namespaces_listed.is_complete()
+    }
+
     /// The Secrets that hold a key and of which nothing is known.
     #[must_use]
     pub fn unknown(&self) -> Vec<Key> {
@@ -138,8 +146,11 @@ impl Lenders {
     pub fn report(&mut self, name: &str, generation: i64, trouble: Option<Problem>) -> bool {
         let of_this = |credential: &&mut Credential| credential.generation == generation;
         let Some(credential) = self.credentials.get_mut(name).filter(of_this) else { return false };
-        let news = credential.trouble != trouble;
+        let told =
+            |trouble: &Option<Problem>| trouble.as_ref().map(|problem| (problem.reason(), problem.needs_a_person()));
+        let news = credential.fresh || told(&credential.trouble) != told(&trouble);
         credential.trouble = trouble;
+        credential.fresh = false;
         news
     }
 
@@ -150,6 +161,7 @@ impl Lenders {
         let news = known != Known::NotYet && credential.key != known;
         if news {
             credential.key = known;
+            credential.said.clear(); // What stood until now may go.
         }
         news
     }
@@ -187,12 +199,22 @@ impl Lenders {
         }
         let asker = match &listed.spec {
             Some(spec) => self.asker(&name, generation, spec),
-            None => Err(Problem::Undecodable),
+            None => Err(Problem::Undecodable { kind: "ClusterIamCredential" }),
         };
         let allowed = listed.spec.as_ref().and_then(|spec| spec.allowed_namespaces.as_ref());
-        let allowed = allowed.map(Allowed::new).unwrap_or_default();
-        let credential =
-            Credential { mark, generation, asker, allowed, trouble: None, key: Known::NotYet, status, said: vec![] };
+        let (allowed, senseless) = allowed.map(Allowed::new).unwrap_or_default();
+        let asker = senseless.map_or(asker, Err);
+        let credential = Credential {
+            mark,
+            generation,
+            asker,
+            allowed,
+            trouble: None,
+            fresh: true,
+            key: Known::NotYet,
+            status,
+            said: vec![],
+        };
         self.credentials.insert(name.clone(), credential);
         self.keep_named_secrets();
         self.users_of(&name)
@@ -257,7 +279,12 @@ impl Lenders {
         facts().map_or_else(Vec::new, |facts| self.look(secret, Seen::Present(Box::new(facts))))
     }
 
-    /// A Secret was deleted, or a look did not find it.
+    /// A look answered a question: it counts only where no watch has answered it meanwhile.
+    pub fn looked(&mut self, secret: &Key, seen: Seen) -> Vec<Key> {
+        if self.secrets.get(secret) == Some(&Seen::Unknown) { self.look(secret, seen) } else { vec![] }
+    }
+
+    /// A Secret was deleted.
     pub fn absent(&mut self, secret: &Key) -> Vec<Key> {
         self.look(secret, Seen::Absent)
     }
@@ -265,11 +292,12 @@ impl Lenders {
     fn look(&mut self, secret: &Key, seen: Seen) -> Vec<Key> {
         self.secrets_listed.holds(secret);
         let Some(known) = self.secrets.get_mut(secret).filter(|known| **known != seen) else { return vec![] };
-        *known = seen;
+        let changed = std::mem::replace(known, seen) != Seen::Unknown;
         let named = self.credentials.iter_mut().filter(|(_, credential)| credential.secret().as_ref() == Some(secret));
         let users: Vec<String> = named
             .map(|(name, credential)| {
                 credential.trouble = None;
+                credential.fresh &= !changed;
                 name.clone()
             })
             .collect();
@@ -319,10 +347,15 @@ impl Credential {
 }
 
 impl Allowed {
-    /// A selector that makes no sense admits nobody.
-    fn new(given: &AllowedNamespaces) -> Self {
+    /// And what is wrong with the selector, which then admits nobody.
+    fn new(given: &AllowedNamespaces) -> (Self, Option<Problem>) {
         let names = given.names.iter().flatten().cloned().collect();
-        Self { names, selector: given.selector.clone().and_then(|selector| selector.try_into().ok()) }
+        let selector = given.selector.clone().map(Selector::try_from).transpose();
+        let senseless = selector.is_err().then_some(Problem::InvalidField {
+            field: "spec.allowedNamespaces.selector",
+            hint: "has an operator that is none of In, NotIn, Exists and DoesNotExist, or values that don't suit it",
+        });
+        (Self { names, selector: selector.unwrap_or_default() }, senseless)
     }
 }
 

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::asker::Asker;
 use super::defaults::Defaults;
 use super::digest;
-use super::lenders::Lenders;
 use super::ownership::{Fields, Owned};
 use super::problem::Problem;
 use super::restart::Wanted;
@@ -36,12 +35,17 @@ pub struct Plan {
 // === impl Plan ===
 
 impl Plan {
-    /// The plan for this `IamToken`; `lenders` is what is known of the `ClusterIamCredentials`.
+    /// The plan for this `IamToken`; `lend` tells what the `ClusterIamCredential` of a name lends to its namespace.
     ///
     /// # Errors
     /// The [`Problem`] that a person has to mend in the spec, or in what the operator allows.
-    pub fn new(key: &Key, spec: &IamTokenSpec, defaults: &Defaults, lenders: &Lenders) -> Result<Self, Problem> {
-        let asker = asker(key, spec, defaults, lenders)?;
+    pub fn new(
+        key: &Key,
+        spec: &IamTokenSpec,
+        defaults: &Defaults,
+        lend: impl FnOnce(&str) -> Result<Asker, Problem>,
+    ) -> Result<Self, Problem> {
+        let asker = asker(spec, defaults, lend)?;
         let renew_before = match &spec.renew_before {
             None => defaults.renew_before,
             Some(text) => RenewBefore::parse(text).ok_or(Problem::InvalidField {
@@ -87,7 +91,11 @@ impl Plan {
     }
 }
 
-fn asker(key: &Key, spec: &IamTokenSpec, defaults: &Defaults, lenders: &Lenders) -> Result<Asker, Problem> {
+fn asker(
+    spec: &IamTokenSpec,
+    defaults: &Defaults,
+    lend: impl FnOnce(&str) -> Result<Asker, Problem>,
+) -> Result<Asker, Problem> {
     let invalid = |field, hint| Err(Problem::InvalidField { field, hint });
     let Some(reference) = &spec.credential_ref else { return Asker::own(spec, defaults) };
     if spec.api_key_secret_ref.is_some() || spec.service_account_ref.is_some() {
@@ -97,7 +105,7 @@ fn asker(key: &Key, spec: &IamTokenSpec, defaults: &Defaults, lenders: &Lenders)
         let hint = "leaves trustedProfile, endpoint and accountId to the ClusterIamCredential: remove them";
         return invalid("spec.credentialRef", hint);
     }
-    lenders.lend(&reference.name, &key.namespace).cloned()
+    lend(&reference.name)
 }
 
 #[cfg(test)]

@@ -13,8 +13,11 @@ use crate::api::Reason;
 /// Why a target is not, or will not stay, as its `IamToken` wants it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Problem {
-    /// The object in the API server is no `IamToken` of this version.
-    Undecodable,
+    /// The object in the API server is none of its kind in this version.
+    Undecodable {
+        /// Its kind.
+        kind: &'static str,
+    },
     /// A field that the CRD should have refused.
     InvalidField {
         /// Its path.
@@ -212,9 +215,10 @@ impl Problem {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Undecodable | Self::InvalidField { .. } | Self::InvalidEntry { .. } | Self::NotLockedAway { .. } => {
-                Reason::InvalidSpec
-            }
+            Self::Undecodable { .. }
+            | Self::InvalidField { .. }
+            | Self::InvalidEntry { .. }
+            | Self::NotLockedAway { .. } => Reason::InvalidSpec,
             Self::TemplateInvalid { .. } => Reason::TemplateInvalid,
             Self::TemplateFailed { .. } => Reason::TemplateFailed,
             Self::NothingIsLent => Reason::CredentialUnsupported,

@@ -106,7 +106,10 @@ pub fn annotation(name: &str) -> String {
 #[must_use]
 pub fn outlook(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Outlook {
     let mut outlook = Outlook::default();
-    let Some(record) = readable(plan, o, now).filter(|_| !plan.suspend) else { return outlook };
+    if plan.suspend || plan.restart.workloads.is_empty() {
+        return outlook;
+    }
+    let Some(record) = readable(plan, o, now) else { return outlook };
     for (place, workload) in plan.restart.workloads.iter().enumerate() {
         let restarts = &o.memory.restarts;
         if restarts.done.iter().any(|done| is_of(done, workload) && done.token_digest == record.token) {

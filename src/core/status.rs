@@ -162,7 +162,7 @@ fn readiness(held: Option<&Held>, ready: bool, s: &Situation<'_>) -> (Reason, St
 }
 
 /// The condition that tells of it.
-fn condition_of(problem: &Problem) -> &'static str {
+pub(super) fn condition_of(problem: &Problem) -> &'static str {
     if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING }
 }
 

@@ -26,7 +26,7 @@ use crate::core::key_health::KeyHealth;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long an exchange may take. IBM's SDKs wait for 30 s (IBM/go-sdk-core); half of that leaves time for a second try.
-const EXCHANGE: Duration = Duration::from_secs(15);
+pub(super) const EXCHANGE: Duration = Duration::from_secs(15);
 
 /// How long a question about an API key may take. Nothing waits for it.
 const QUESTION: Duration = Duration::from_secs(5);

@@ -9,18 +9,13 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::client::EXCHANGE;
 use super::{Ask, Exchange, Grant, Question};
 use crate::clock::Clock;
 use crate::core::endpoint::Endpoint;
 use crate::core::failover::{Health, share};
 use crate::core::failure::{Cause, Failure, Kind};
 use crate::telemetry::metrics::Metrics;
-
-#[cfg(doc)]
-use super::client::IamClient;
-
-/// How long a try may take with all its endpoints: as long as one exchange ([`IamClient`]).
-const TRY: Duration = Duration::from_secs(15);
 
 /// A token, and what may be asked about its API key.
 type Answer = (Grant, Option<Question>);
@@ -45,19 +40,19 @@ impl Failover {
 
     /// Goes on to the next one only where it is the endpoint that failed: what one says of a credential, the others would
     /// say as well.
-    async fn ask(self, ask: Ask, curious: bool) -> Result<Answer, Failure> {
+    async fn ask(self, ask: Ask) -> Result<Answer, Failure> {
         if ask.failover.is_empty() {
             let endpoint = ask.endpoint.clone();
-            return self.count(&endpoint, self.one(ask, curious)).await;
+            return self.count(&endpoint, self.exchange.exchange_and_ask(ask)).await;
         }
         let listed: Vec<Endpoint> = [&ask.endpoint].into_iter().chain(&ask.failover).cloned().collect();
         let in_turn = self.health().in_turn(&listed, self.clock.moment().steady);
-        let (deadline, mut tried) = (Instant::now() + TRY, BTreeMap::new());
+        let (deadline, mut tried) = (Instant::now() + EXCHANGE, BTreeMap::new());
         for (number, endpoint) in in_turn.iter().enumerate() {
             let left = deadline.saturating_duration_since(Instant::now());
             let one = Ask { endpoint: endpoint.clone(), failover: vec![], ..ask.clone() };
-            let result = self.count(endpoint, self.within(share(left, in_turn.len() - number), one, curious)).await;
-            self.note(endpoint, &result);
+            let result = self.count(endpoint, self.within(share(left, in_turn.len() - number), one)).await;
+            self.note(endpoint, &result, number + 1 < in_turn.len());
             match result {
                 Err(failure) if failure.is_of_endpoint() => {
                     tried.insert(listed.iter().position(|other| other == endpoint), failure);
@@ -71,16 +66,9 @@ impl Failover {
         Err(of_all(tried, &ask.endpoint))
     }
 
-    async fn within(&self, time: Duration, ask: Ask, curious: bool) -> Result<Answer, Failure> {
+    async fn within(&self, time: Duration, ask: Ask) -> Result<Answer, Failure> {
         let late = Failure::unanswered(Kind::Unreachable(Cause::Timeout), &ask.endpoint);
-        tokio::time::timeout(time, self.one(ask, curious)).await.unwrap_or(Err(late))
-    }
-
-    async fn one(&self, ask: Ask, curious: bool) -> Result<Answer, Failure> {
-        if curious {
-            return self.exchange.exchange_and_ask(ask).await;
-        }
-        self.exchange.exchange(ask).await.map(|grant| (grant, None))
+        tokio::time::timeout(time, self.exchange.exchange_and_ask(ask)).await.unwrap_or(Err(late))
     }
 
     async fn count(
@@ -94,7 +82,7 @@ impl Failover {
         result
     }
 
-    fn note(&self, endpoint: &Endpoint, result: &Result<Answer, Failure>) {
+    fn note(&self, endpoint: &Endpoint, result: &Result<Answer, Failure>, others: bool) {
         match result {
             Err(failure) if failure.is_of_endpoint() => {
                 let retry_after = match failure.kind {
@@ -102,7 +90,8 @@ impl Failover {
                     _ => None,
                 };
                 if self.health().failed(endpoint, retry_after, self.clock.moment().steady) {
-                    warn!("another endpoint is asked in its place. {failure}");
+                    let then = if others { "another endpoint is asked in its place" } else { "none is left to ask" };
+                    warn!("{then}. {failure}");
                 }
             }
             _ => {
@@ -129,11 +118,11 @@ fn of_all(mut tried: BTreeMap<Option<usize>, Failure>, preferred: &Endpoint) -> 
 
 impl Exchange for Failover {
     fn exchange(&self, ask: Ask) -> BoxFuture<'static, Result<Grant, Failure>> {
-        self.clone().ask(ask, false).map(|result| result.map(|(grant, _)| grant)).boxed()
+        self.clone().ask(ask).map(|result| result.map(|(grant, _)| grant)).boxed()
     }
 
     fn exchange_and_ask(&self, ask: Ask) -> BoxFuture<'static, Result<Answer, Failure>> {
-        self.clone().ask(ask, true).boxed()
+        self.clone().ask(ask).boxed()
     }
 }
 

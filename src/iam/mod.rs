@@ -1,7 +1,6 @@
 //! The exchange of a credential for an access token: its form and answer ([`wire`], pure), the client that carries them
 //! ([`client`]), the next endpoint where one fails ([`failover`]), and what keeps calls few and in order ([`share`],
-//! [`order`]). Beside it, what IAM says of an API key
-//! ([`key_details`]).
+//! [`order`]). Beside it, what IAM says of an API key ([`key_details`]).
 
 pub mod ca;
 pub mod claims;

@@ -237,13 +237,7 @@ impl Sharing {
 
     async fn fly(self, ask: Ask, attempts: u32, place: Option<Arc<Permit>>) -> Outcome {
         let (id, jitter) = (ask.id(), ask.jitter());
-        let curious = self.is_curious(id);
-        let result = if curious {
-            self.exchange.exchange_and_ask(ask).await
-        } else {
-            self.exchange.exchange(ask).await.map(|grant| (grant, None))
-        };
-        let (result, question) = match result {
+        let (result, question) = match self.exchange.exchange_and_ask(ask).await {
             Ok((grant, question)) => (Ok(grant), question),
             Err(failure) => (Err(failure), None),
         };
@@ -262,7 +256,7 @@ impl Sharing {
                 let number = self.grants.fetch_add(1, Ordering::Relaxed);
                 self.slots().insert(id, Slot::AtHand(grant.clone(), number));
                 self.call_followers(id);
-                if curious {
+                if self.is_curious(id) {
                     self.wonder(id, question);
                 }
                 tokio::spawn(self.clone().put_away(id, number, grant.life.lasts));

@@ -3,10 +3,9 @@
 use iam_token_operator::api::IamTokenSpec;
 use iam_token_operator::cluster::target::Targets;
 use iam_token_operator::core::endpoint::{Endpoint, Endpoints};
-use iam_token_operator::core::lenders::Lenders;
 use iam_token_operator::core::observed::Seen;
 use iam_token_operator::core::plan::Plan;
-use iam_token_operator::core::problem::ApiKind;
+use iam_token_operator::core::problem::{ApiKind, Problem};
 use iam_token_operator::core::record::{Mark, Owner, Record};
 use iam_token_operator::core::render::{self, Expect};
 use iam_token_operator::core::view::Key;
@@ -26,7 +25,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
             .unwrap();
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
     let key = Key { namespace: namespace.to_owned(), name: "target".into() };
-    let plan = Plan::new(&key, &spec, &endpoints.into(), &Lenders::default()).unwrap();
+    let plan = Plan::new(&key, &spec, &endpoints.into(), |_| Err(Problem::NothingIsLent)).unwrap();
     let record = Record {
         owner: Owner { namespace: namespace.to_owned(), name: "target".into(), uid: "uid-1".into() },
         refreshed_at: Timestamp::UNIX_EPOCH,

@@ -35,8 +35,10 @@ fn plan(changes: &Value) -> Plan {
     }
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
     let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
-    let lenders = crate::core::lenders::Lenders::default();
-    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints.into(), &lenders).unwrap()
+    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints.into(), |_| {
+        Err(crate::core::problem::Problem::NothingIsLent)
+    })
+    .unwrap()
 }
 
 fn mark(uid: &str, version: u64) -> Mark {

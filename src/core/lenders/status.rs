@@ -5,15 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{Credential, Lenders};
-use crate::api::{
-    CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, ClusterIamCredentialStatus,
-    Reason,
-};
-use crate::core::key_health::ApiKey;
+use crate::api::{CONDITION_API_KEY_AT_RISK, CONDITION_READY, ClusterIamCredentialStatus, Reason};
+use crate::core::key_health::{ApiKey, Known};
 use crate::core::observed::Seen;
 use crate::core::problem::Problem;
 use crate::core::record::Mark;
-use crate::core::status::condition;
+use crate::core::status::{condition, condition_of};
 use crate::core::view::Key;
 
 /// A status that is to be written.
@@ -47,7 +44,10 @@ impl Lenders {
         let all = self.credentials.iter_mut().filter_map(|(name, credential)| {
             let problem = credential.problem(secrets);
             let told = credential.telling(problem.as_ref(), now);
-            if credential.said == told || credential.is_anothers(problem.as_ref()) {
+            if credential.said == told
+                || credential.stands(problem.as_ref())
+                || credential.is_anothers(problem.as_ref())
+            {
                 return None;
             }
             let status = credential.saying(&told, now);
@@ -75,16 +75,22 @@ impl Credential {
         not_ours && self.status.observed_generation == Some(self.generation)
     }
 
+    /// Whether the status tells of a try that failed, before this process began, and nothing is known since.
+    fn stands(&self, problem: Option<&Problem>) -> bool {
+        let ready = self.status.conditions.iter().find(|it| it.type_ == CONDITION_READY && it.status == "False");
+        // What can be seen without a try is seen by now.
+        let seen = [Reason::SourceNotFound, Reason::InvalidSpec, Reason::EndpointNotAllowed].map(Reason::as_str);
+        let tried = ready.is_some_and(|ready| !seen.contains(&ready.reason.as_str()));
+        self.fresh && problem.is_none() && tried && self.status.observed_generation == Some(self.generation)
+    }
+
     fn telling(&self, problem: Option<&Problem>, now: Timestamp) -> Vec<Told> {
         let (reason, message) = match problem {
             None => (Reason::CredentialUsable, "Nothing is known to be wrong with it.".to_owned()),
             Some(problem) => (problem.reason(), self.to_the_admin(problem.message())),
         };
         let ready = Told { type_: CONDITION_READY, truth: problem.is_none(), reason, message: message.clone() };
-        let trouble = problem.map(|problem| {
-            let type_ = if problem.needs_a_person() { CONDITION_STALLED } else { CONDITION_RECONCILING };
-            Told { type_, truth: true, reason, message }
-        });
+        let trouble = problem.map(|problem| Told { type_: condition_of(problem), truth: true, reason, message });
         let key = self.asker.as_ref().ok().and_then(|asker| ApiKey::of_lender(asker, self.key)?.risk(now));
         let key = key.map(|(reason, message)| Told {
             type_: CONDITION_API_KEY_AT_RISK,
@@ -100,7 +106,13 @@ impl Credential {
         let conditions = told
             .iter()
             .map(|told| condition(before, generation, told.type_, told.truth, told.reason, told.message.clone(), now));
-        ClusterIamCredentialStatus { observed_generation: Some(generation), conditions: conditions.collect() }
+        // Until IAM has been asked about the key again, what it said before stands.
+        let stands = self.key == Known::NotYet && self.status.observed_generation == Some(generation);
+        let key = before.iter().find(|it| it.type_ == CONDITION_API_KEY_AT_RISK).filter(|_| stands).cloned();
+        ClusterIamCredentialStatus {
+            observed_generation: Some(generation),
+            conditions: conditions.chain(key).collect(),
+        }
     }
 
     fn problem(&self, secrets: &BTreeMap<Key, Seen>) -> Option<Problem> {

@@ -180,6 +180,75 @@ fn only_secrets_that_a_credential_names_are_kept() {
 }
 
 #[test]
+fn a_look_counts_only_where_no_watch_has_answered_meanwhile() {
+    let mut lenders = lenders(&json!({}));
+    lenders.used_by(&user("payments"), Some("shared"));
+    lenders.present(&secret(), || Some(facts("1")));
+    assert!(lenders.looked(&secret(), Seen::Absent).is_empty(), "it was asked before the Secret came");
+    assert!(lenders.seen(&secret()).facts().is_some());
+    lenders.remove("shared");
+    lenders.put(&credential(2, &json!({})));
+    assert_eq!(lenders.looked(&secret(), Seen::Absent), [user("payments")]);
+}
+
+/// What a process finds that has just begun: the status as another one left it.
+fn left_behind(conditions: &Value) -> Lenders {
+    let mut lenders = Lenders::new([LOCKED.to_owned()], &defaults());
+    let mut listed = credential(1, &json!({}));
+    listed.status = serde_json::from_value(json!({"observedGeneration": 1, "conditions": conditions})).unwrap();
+    lenders.put(&listed);
+    lenders.relisted();
+    lenders.relisted_namespaces();
+    lenders
+}
+
+fn left(type_: &str, truth: &str, reason: &str) -> Value {
+    json!({"type": type_, "status": truth, "reason": reason, "message": "m", "lastTransitionTime": "2026-11-25T00:00:00Z"})
+}
+
+#[test]
+fn a_new_process_leaves_what_was_said_of_tries_until_one_is_made() {
+    let rejected = json!([left("Ready", "False", "CredentialRejected"), left("Stalled", "True", "CredentialRejected")]);
+    let mut lenders = left_behind(&rejected);
+    lenders.present(&secret(), || Some(facts("1")));
+    assert!(lenders.news(at(0)).is_empty(), "nobody has tried it since");
+    assert!(lenders.report("shared", 1, None));
+    assert_eq!(lenders.news(at(1)).remove(0).status.conditions[0].reason, "CredentialUsable");
+
+    let mut lenders =
+        left_behind(&json!([left("Ready", "False", "SourceNotFound"), left("Stalled", "True", "SourceNotFound")]));
+    lenders.present(&secret(), || Some(facts("1")));
+    assert_eq!(lenders.news(at(0)).remove(0).status.conditions[0].reason, "CredentialUsable", "that can be seen");
+
+    let mut lenders = left_behind(&rejected);
+    lenders.present(&secret(), || Some(facts("1")));
+    lenders.present(&secret(), || Some(facts("2")));
+    assert_eq!(lenders.news(at(0)).remove(0).status.conditions[0].reason, "CredentialUsable", "another key");
+}
+
+#[test]
+fn a_new_process_leaves_what_was_said_of_the_key_until_iam_is_asked_again() {
+    let at_risk = json!([left("Ready", "True", "CredentialUsable"), left("ApiKeyAtRisk", "True", "ApiKeyExpiring")]);
+    let mut lenders = left_behind(&at_risk);
+    lenders.report("shared", 1, Some(failed(Kind::Unreachable(Cause::Dns))));
+    let conditions = lenders.news(at(0)).remove(0).status.conditions;
+    assert_eq!(conditions.last().unwrap().reason, "ApiKeyExpiring");
+    assert!(lenders.told_of_key("shared", 1, Known::Told(KeyHealth::default())));
+    let conditions = lenders.news(at(1)).remove(0).status.conditions;
+    assert!(conditions.iter().all(|it| it.type_ != "ApiKeyAtRisk"));
+}
+
+#[test]
+fn a_selector_that_makes_no_sense_is_told_to_its_admin() {
+    let senseless = json!({"matchExpressions": [{"key": "team", "operator": "in", "values": ["a"]}]});
+    let mut lenders = lenders(&json!({"allowedNamespaces": {"names": ["payments"], "selector": senseless}}));
+    assert_eq!(reason(&lenders, "other"), Some(Reason::NamespaceNotAdmitted));
+    assert_eq!(reason(&lenders, "payments"), Some(Reason::CredentialNotReady));
+    let (_, reason, message) = said(&mut lenders).remove(1);
+    assert!(reason == "InvalidSpec" && message.contains("spec.allowedNamespaces.selector"), "{message}");
+}
+
+#[test]
 fn what_a_list_no_longer_holds_is_gone() {
     let mut lenders = lenders(&json!({}));
     lenders.used_by(&user("payments"), Some("shared"));

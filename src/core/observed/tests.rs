@@ -9,8 +9,10 @@ fn plan(target: &Value) -> Plan {
     let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": target});
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
     let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
-    let lenders = crate::core::lenders::Lenders::default();
-    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints.into(), &lenders).unwrap()
+    Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints.into(), |_| {
+        Err(crate::core::problem::Problem::NothingIsLent)
+    })
+    .unwrap()
 }
 
 fn record(name: &str, uid: &str, shape: &str) -> Value {

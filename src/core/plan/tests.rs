@@ -1,6 +1,7 @@
 use super::*;
 use crate::core::asker::{Profile, Source};
 use crate::core::endpoint::{Endpoint, Endpoints};
+use crate::core::lenders::Lenders;
 use crate::core::target::{Content, target_name};
 use serde_json::Value;
 use std::time::Duration;
@@ -12,7 +13,7 @@ fn new(name: &str, spec: &Value) -> Result<Plan, Problem> {
     let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
     let endpoints = Endpoints::new(endpoints.to_vec()).unwrap();
     let key = Key { namespace: "payments".into(), name: name.into() };
-    Plan::new(&key, &serde_json::from_value(spec.clone()).unwrap(), &endpoints.into(), &Lenders::default())
+    Plan::new(&key, &serde_json::from_value(spec.clone()).unwrap(), &endpoints.into(), |_| Err(Problem::NothingIsLent))
 }
 
 /// A spec with `changes` to the smallest one there is.
@@ -118,7 +119,7 @@ fn lent(namespace: &str, name: &str, changes: &Value) -> Result<Plan, Problem> {
     lenders.relisted();
     let key = Key { namespace: namespace.into(), name: name.into() };
     let token = serde_json::from_value(json!({"credentialRef": {"name": "shared"}})).unwrap();
-    Plan::new(&key, &token, &defaults, &lenders)
+    Plan::new(&key, &token, &defaults, |name| lenders.lend(name, namespace).cloned())
 }
 
 #[test]
@@ -278,7 +279,7 @@ fn the_target_of_a_spec_that_makes_no_sense_still_has_a_name() {
 
 fn with(defaults: &Defaults, changes: &Value) -> Plan {
     let key = Key { namespace: "payments".into(), name: "hpcs".into() };
-    Plan::new(&key, &serde_json::from_value(spec(changes)).unwrap(), defaults, &Lenders::default()).unwrap()
+    Plan::new(&key, &serde_json::from_value(spec(changes)).unwrap(), defaults, |_| Err(Problem::NothingIsLent)).unwrap()
 }
 
 fn defaults() -> Defaults {

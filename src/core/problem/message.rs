@@ -11,10 +11,10 @@ impl Problem {
     #[allow(clippy::too_many_lines, reason = "one arm for each problem")]
     pub fn message(&self) -> String {
         match self {
-            Self::Undecodable => {
-                "The IamToken does not decode. Compare it with `kubectl explain iamtoken.spec` and apply it again."
-                    .into()
-            }
+            Self::Undecodable { kind } => format!(
+                "The {kind} does not decode. Compare it with `kubectl explain {}.spec` and apply it again.",
+                kind.to_lowercase()
+            ),
             Self::InvalidField { field, hint } => format!("{field} {hint}. Correct the spec."),
             Self::InvalidEntry { key, hint } => format!("{} {hint}. Correct the spec.", entry(key)),
             Self::TemplateInvalid { key, fault } => format!(

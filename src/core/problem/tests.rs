@@ -30,7 +30,7 @@ fn all() -> Vec<(Problem, Reason, &'static [&'static str])> {
         request_id: None,
     };
     vec![
-        (Problem::Undecodable, Reason::InvalidSpec, &["kubectl explain"]),
+        (Problem::Undecodable { kind: "IamToken" }, Reason::InvalidSpec, &["kubectl explain"]),
         (Problem::InvalidField { field: "spec.x", hint: "a hint" }, Reason::InvalidSpec, &["spec.x", "a hint"]),
         (
             Problem::InvalidEntry { key: "the-key".into(), hint: "a hint" },
@@ -60,7 +60,7 @@ fn all() -> Vec<(Problem, Reason, &'static [&'static str])> {
             &["ClusterIamCredential c", "namespace ns", "allowedNamespaces"],
         ),
         (
-            Problem::Lent { name: "c".into(), why: Box::new(Problem::Undecodable) },
+            Problem::Lent { name: "c".into(), why: Box::new(Problem::Undecodable { kind: "IamToken" }) },
             Reason::CredentialNotReady,
             &["ClusterIamCredential c", "kubectl describe clusteriamcredential c"],
         ),

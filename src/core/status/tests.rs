@@ -315,7 +315,7 @@ fn problems() -> Vec<Problem> {
     let allowed = "https://private.eu-de.iam.cloud.ibm.com, ".repeat(8);
     let mut all: Vec<_> = kinds.into_iter().map(api).collect();
     all.extend([
-        Problem::Undecodable,
+        Problem::Undecodable { kind: "IamToken" },
         Problem::InvalidField { field: "spec.renewBefore", hint: "a hint" },
         Problem::InvalidEntry { key: name(), hint: "a hint" },
         Problem::TemplateInvalid { key: name(), fault: Fault { line: Some(32_768), what: "w".repeat(200) } },
