@@ -10,7 +10,7 @@ use testkit::fake_iam::{FakeIam, Fault};
 use crate::harness::World;
 use crate::history::{History, Seen};
 use crate::rows::{Row, rows, shorter_lived};
-use crate::scene::{Case, Cure, Trap, assert_all_good, assert_hidden, ensure, events};
+use crate::scene::{Case, Cure, Trap, assert_all_good, ensure};
 
 /// How long the tokens in place live, in seconds: they are refreshed at half of it.
 const LIFETIME: u64 = 12;
@@ -38,7 +38,7 @@ async fn without_a_token_each_is_told_and_overcome() {
     let results = join_all(runs).await;
     check_events(&cases, &world).await;
     trap.assert_untouched();
-    assert_hidden(&world, &keys(&cases)).await;
+    world.assert_hidden(&keys(&cases)).await;
     assert_all_good(&cases, results);
 }
 
@@ -61,7 +61,7 @@ fn calls_were_few(case: &Case, world: &World, cure: Cure) -> Result<(), String> 
 }
 
 async fn check_events(cases: &[Case], world: &World) {
-    let events = events(world).await;
+    let events = world.events().await;
     for case in cases {
         let told = events.iter().any(|event| {
             let name = event.regarding.as_ref().and_then(|regarding| regarding.name.as_deref());
@@ -87,7 +87,7 @@ async fn with_a_token_in_place_it_is_kept_until_it_expires() {
     });
     let results = join_all(runs).await;
     trap.assert_untouched();
-    assert_hidden(&world, &keys(&cases)).await;
+    world.assert_hidden(&keys(&cases)).await;
     assert_all_good(&cases, results);
 }
 

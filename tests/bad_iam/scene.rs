@@ -4,15 +4,10 @@ use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, join_all};
 use iam_token_operator::api::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, REFRESH_REQUESTED};
-use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
-use kube::api::ListParams;
 use serde_json::{Value, json};
 use testkit::fake_iam::{Call, DEFAULT_ACCOUNT, Fault, Times};
 
@@ -181,27 +176,6 @@ impl Trap {
 
     pub fn assert_untouched(&self) {
         assert!(self.0.accept().is_err(), "somebody has connected to where the redirect leads");
-    }
-}
-
-pub async fn events(world: &World) -> Vec<Event> {
-    let api: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
-    api.list(&ListParams::default()).await.unwrap().items
-}
-
-/// Neither the IamTokens, nor the events, nor the operator's log show any of these texts, however they are encoded.
-pub async fn assert_hidden(world: &World, secrets: &[String]) {
-    let tokens = serde_json::to_string(&world.tokens().list(&ListParams::default()).await.unwrap().items).unwrap();
-    let events = serde_json::to_string(&events(world).await).unwrap();
-    let log = world.operator.log();
-    for (place, text) in [("IamTokens", &tokens), ("events", &events), ("log", &log)] {
-        assert!(text.len() > 100, "{place}: nothing there to look at");
-        for secret in secrets {
-            let escaped: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            for form in [secret, &escaped, &STANDARD.encode(secret)] {
-                assert!(!text.contains(form.as_str()), "the {place} show a secret that begins {secret:.8}");
-            }
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use testkit::fake_iam::{FakeIam, Fault, Times};
 
 use crate::harness::World;
 use crate::history::History;
-use crate::scene::{Trap, assert_hidden, check_target};
+use crate::scene::{Trap, check_target};
 
 const REFRESH_TOKEN: &str = "FAKE-refresh-token-0123456789";
 
@@ -59,7 +59,7 @@ async fn no_echo_of_the_key_is_shown_even_at_trace() {
     }
     trap.assert_untouched();
     assert!(world.operator.log().contains("TRACE"), "this was to be at trace");
-    assert_hidden(&world, &secrets).await;
+    world.assert_hidden(&secrets).await;
 }
 
 #[tokio::test]
@@ -71,5 +71,5 @@ async fn the_refresh_token_is_dropped() {
     check_target(&world, &data).unwrap();
     let secret = serde_json::to_string(&world.secrets().get("hpcs").await.unwrap()).unwrap();
     assert!(!secret.contains(REFRESH_TOKEN) && !data.to_string().contains(REFRESH_TOKEN));
-    assert_hidden(&world, &[REFRESH_TOKEN.to_owned(), data["token"].as_str().unwrap().to_owned()]).await;
+    world.assert_hidden(&[REFRESH_TOKEN.to_owned(), data["token"].as_str().unwrap().to_owned()]).await;
 }

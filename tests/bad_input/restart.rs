@@ -7,8 +7,8 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::checks::{calm, put_good_key, ready_at_once, spec_of, stalled, within};
-use crate::harness::World;
 use crate::harness::workloads::{allow_restarts, forbid_restarts, put_workload, restarts, until_restarted, workloads};
+use crate::harness::{World, eventually};
 
 /// More than a retry may wait that is the third or fourth in a row.
 const A_FEW_RETRIES: Duration = Duration::from_mins(1);
@@ -85,7 +85,16 @@ async fn who_may_not_restart_it_says_who_can_allow_it() {
     let words = ["Deployment web", "(HTTP 403)", "workloadRestarts.enabled", "workloadRestarts.names"];
     stalled(&world, "hpcs", "RestartDenied", &words).await;
     allow_restarts(&world, &["another"]).await;
+    let mark = world.plane.audit_mark().await;
     refreshed_all_the_same(&world, "1").await;
+    eventually("a try under the new role", async || {
+        let requests = world.plane.audit_since(mark).await.into_iter();
+        let of_it =
+            |event: &testkit::control_plane::AuditEvent| event.namespace == world.namespace && event.group == "apps";
+        let codes: Vec<u16> = requests.filter(of_it).map(|event| event.code).collect();
+        if codes.contains(&403) { Ok(()) } else { Err(codes) }
+    })
+    .await;
     stalled(&world, "hpcs", "RestartDenied", &words).await;
     assert_eq!(restarts(&world, "Deployment", "web").await, 0);
     forbid_restarts(&world).await;

@@ -51,8 +51,12 @@ fn every_alert_says_how_bad_it_is_and_what_to_do() {
 fn every_panel_shows_something_and_overlaps_no_other() {
     let dashboard = dashboard();
     let mut taken = BTreeSet::new();
-    for panel in dashboard["panels"].as_array().unwrap() {
-        assert!(panel["targets"].as_array().unwrap().iter().all(|t| !metrics(t["expr"].as_str().unwrap()).is_empty()));
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 5);
+    for panel in panels {
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{}", panel["title"]);
+        assert!(targets.iter().all(|target| !metrics(target["expr"].as_str().unwrap()).is_empty()));
         let side = |name: &str| panel["gridPos"][name].as_u64().unwrap();
         for (x, y) in (0..side("w")).flat_map(|x| (0..side("h")).map(move |y| (x, y))) {
             assert!(side("x") + x < 24 && taken.insert((side("x") + x, side("y") + y)), "{}", panel["title"]);
@@ -69,6 +73,7 @@ fn every_alert_has_a_runbook_and_links_to_it_where_that_is_served() {
     let [plain, linked] = [&plain, &linked]
         .map(|objects| only(objects, "PrometheusRule")["spec"]["groups"][0]["rules"].as_array().unwrap().clone());
     assert_eq!(runbooks.matches("\n### ").count(), plain.len(), "a runbook without an alert");
+    assert_eq!(plain.len(), linked.len());
     for (plain, mut linked) in plain.into_iter().zip(linked) {
         let alert = plain["alert"].as_str().unwrap();
         assert!(runbooks.contains(&format!("\n### {alert}\n")), "{alert}");
@@ -83,7 +88,9 @@ fn every_alert_has_a_runbook_and_links_to_it_where_that_is_served() {
 fn the_service_monitor_finds_the_service_and_keeps_the_labels() {
     let objects = objects(ON);
     let (monitor, service) = (only(&objects, "ServiceMonitor"), only(&objects, "Service"));
-    for (key, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+    let selected = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    assert!(!selected.is_empty(), "every Service");
+    for (key, value) in selected {
         assert_eq!(service["metadata"]["labels"][key], *value);
     }
     let endpoint = &monitor["spec"]["endpoints"][0];

@@ -122,8 +122,7 @@ async fn and_more(world: &World) {
     let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "client"}})).unwrap();
     let accounts = Api::namespaced(world.client.clone(), &world.namespace);
     accounts.create(&PostParams::default(), &account).await.unwrap();
-    let jwks = world.client.request_text(http::Request::get("/openid/v1/jwks").body(vec![]).unwrap()).await.unwrap();
-    world.iam.trust_cluster(serde_json::from_str(&jwks).unwrap());
+    world.trust_cluster().await;
     let mut profile = Profile::new("Profile-1", "one", DEFAULT_ACCOUNT);
     profile.service_accounts = vec![format!("{}/client", world.namespace)];
     world.iam.add_profile(profile);

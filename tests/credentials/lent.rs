@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use iam_token_operator::api::{CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED};
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::fake_iam::{DEFAULT_ACCOUNT, FakeIam, Fault, KeyState, Profile, Times};
 
 use crate::harness::{
-    OPERATOR_NAMESPACE, Operator, Start, World, condition, eventually, new_namespace, prepared, put_secret,
+    OPERATOR_NAMESPACE, Operator, Start, World, condition, data_of, eventually, new_namespace, prepared, put_secret,
 };
 use crate::lender::Bank;
 use crate::setup::claims;
@@ -43,8 +43,18 @@ async fn one_exchange_serves_all_who_are_admitted_and_nobody_gets_the_key() {
         .await;
     }
     assert_eq!(bank.world.iam.exchanges_of(&next), 1);
-    let seen = serde_json::to_string(&bank.world.secrets().list(&ListParams::default()).await.unwrap()).unwrap();
-    assert!(!seen.contains("shared-key") && !bank.world.operator.log().contains(&key));
+    for namespace in [&home, &bank.other] {
+        let secrets: Api<Secret> = Api::namespaced(bank.world.client.clone(), namespace);
+        let secrets = secrets.list(&ListParams::default()).await.unwrap().items;
+        assert!(!secrets.is_empty(), "nothing there to look at");
+        let seen: String = secrets.iter().map(|secret| data_of(secret).to_string()).collect();
+        assert!(!seen.contains(&key) && !seen.contains(&next), "the key is in namespace {namespace}");
+    }
+    bank.insist("a").await;
+    bank.world.iam.set_key_state(&next, KeyState::Disabled);
+    bank.insist("b").await;
+    bank.stalled("b", "CredentialNotReady").await;
+    bank.world.assert_hidden(&[key, next]).await;
 }
 
 #[tokio::test]
@@ -179,8 +189,7 @@ async fn a_secret_that_is_missing_or_out_of_reach() {
 async fn a_service_account_can_be_lent_too() {
     let bank = Bank::open().await;
     let (home, client) = (bank.world.namespace.clone(), &bank.world.client);
-    let jwks = client.request_text(http::Request::get("/openid/v1/jwks").body(vec![]).unwrap()).await.unwrap();
-    bank.world.iam.trust_cluster(serde_json::from_str(&jwks).unwrap());
+    bank.world.trust_cluster().await;
     let account = serde_json::from_value(json!({"metadata": {"name": "client"}})).unwrap();
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), &bank.vault);
     accounts.create(&PostParams::default(), &account).await.unwrap();

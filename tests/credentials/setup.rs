@@ -16,8 +16,7 @@ pub const PROFILE: &str = "Profile-fa4e0000-0000-0000-0000-000000000001";
 /// With IAM trusting the cluster, and the operator allowed to ask for tokens of ServiceAccounts.
 pub async fn world() -> World {
     let world = World::start_with(FakeIam::start(), TALKATIVE).await;
-    let jwks = world.client.request_text(http::Request::get("/openid/v1/jwks").body(vec![]).unwrap()).await.unwrap();
-    world.iam.trust_cluster(serde_json::from_str(&jwks).unwrap());
+    world.trust_cluster().await;
     allow_tokens(&world).await;
     world
 }

@@ -9,7 +9,7 @@ use testkit::fake_iam::FakeIam;
 use testkit::fake_kms::DEFAULT_INSTANCE;
 use testkit::fake_services::{FakeServices, PROJECT, ServiceCall};
 
-use crate::harness::eventually;
+use crate::harness::{eventually, skipped};
 use crate::{ROOT, go, is_there};
 
 /// The fakes, and a folder as a pod mounts it.
@@ -84,8 +84,7 @@ impl Drop for Client {
 #[tokio::test]
 async fn the_pod_reads_the_file_for_each_call() {
     if !is_there("curl") {
-        eprintln!("docs/examples/pod.yaml is not tried: there is no curl");
-        return;
+        return skipped("docs/examples/pod.yaml is not tried: there is no curl");
     }
     let stage = Stage::new("pod");
     let (first, second) = (stage.iam.service_id_key("first"), stage.iam.service_id_key("second"));
@@ -123,8 +122,7 @@ async fn the_client_of_key_protect_reads_the_file_for_each_call() {
 #[tokio::test]
 async fn the_client_of_watsonx_reads_the_file_for_each_call() {
     if !is_there("python3") {
-        eprintln!("docs/examples/watsonx is not tried: there is no python3");
-        return;
+        return skipped("docs/examples/watsonx is not tried: there is no python3");
     }
     let stage = Stage::new("watsonx");
     let (first, second) = (stage.iam.service_id_key("first"), stage.iam.service_id_key("second"));

@@ -112,7 +112,7 @@ fn try_docs(plane: &ControlPlane, iam: &FakeIam, operator: &Operator, guides: &[
 fn can_be_tried(guide: &str) -> bool {
     let missing = NEEDS.iter().find(|(path, program)| *path == guide && !is_there(program));
     if let Some((_, program)) = missing {
-        eprintln!("{guide} is not tried: there is no {program}");
+        harness::skipped(&format!("{guide} is not tried: there is no {program}"));
     }
     missing.is_none()
 }
@@ -147,6 +147,6 @@ fn every_test_that_the_security_guide_names_exists() {
     let found =
         Command::new("grep").args(["-rhE", "--include=*.rs", "^(async )?fn ", "tests"]).current_dir(ROOT).output();
     let tests = String::from_utf8(found.unwrap().stdout).unwrap();
-    let missing: Vec<_> = names.iter().filter(|name| !tests.contains(&format!("fn {name}"))).collect();
+    let missing: Vec<_> = names.iter().filter(|name| !tests.contains(&format!("fn {name}("))).collect();
     assert_eq!(missing, Vec::<&&str>::new());
 }

@@ -37,9 +37,10 @@ async fn iam_is_asked_by_the_proxy_and_what_is_wrong_with_that_is_told() {
 
     let by = format!("IAM at {} (by the proxy http://{address}): ", endpoints[0]);
     for (admits, says) in [
+        // No two that follow each other say the same: each must be told anew.
         (Admits::Nobody, "the proxy does not connect to it"),
-        (Admits::Silence, "the proxy does not connect to it"),
         (Admits::Only("Basic other".into()), "the proxy wants a user name and a password"),
+        (Admits::Silence, "the proxy does not connect to it"),
     ] {
         proxy.set(admits);
         told(&world, &by, says).await;
@@ -56,7 +57,7 @@ async fn iam_is_asked_by_the_proxy_and_what_is_wrong_with_that_is_told() {
 
 /// Waits until the status says so, of a refresh that is requested now.
 async fn told(world: &World, by: &str, says: &str) {
-    world.annotate("hpcs", REFRESH_REQUESTED, says).await;
+    world.annotate("hpcs", REFRESH_REQUESTED, &format!("{says}, at {:?}", std::time::Instant::now())).await;
     eventually(says, async || {
         let told = world.condition("hpcs", CONDITION_RECONCILING, "IamUnreachable").await;
         let right = told.message.contains(&format!("{by}{says}")) && told.message.contains("tried again by itself");

@@ -6,16 +6,20 @@ pub mod operator;
 pub mod workloads;
 
 use std::fmt::Debug;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use iam_token_operator::api::{CONDITION_READY, IamToken, IamTokenStatus};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use testkit::control_plane::ControlPlane;
@@ -178,6 +182,53 @@ impl World {
         .await
     }
 
+    /// Another operator takes over, with more arguments, and has looked at all IamTokens: it has made one ready that is
+    /// new, and had a second for what others needed.
+    pub async fn restart(&mut self, more: &[&str]) {
+        self.operator.kill();
+        self.operator = Operator::start(&Start {
+            kubeconfig: &kubeconfig(self.plane).await,
+            namespaces: std::slice::from_ref(&self.namespace),
+            endpoints: &[self.iam.url()],
+            log_level: "debug",
+            more,
+        });
+        let _ = self.tokens().delete("canary", &DeleteParams::default()).await;
+        let _ = self.secrets().delete("canary", &DeleteParams::default()).await;
+        self.put_key("canary-key", &self.iam.service_id_key(&format!("{}-canary", self.namespace))).await;
+        self.put_token("canary", &json!({"apiKeySecretRef": {"name": "canary-key"}})).await;
+        self.ready("canary").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+
+    /// IAM knows the cluster's ServiceAccounts from now on.
+    pub async fn trust_cluster(&self) {
+        let keys = http::Request::get("/openid/v1/jwks").body(vec![]).unwrap();
+        self.iam.trust_cluster(serde_json::from_str(&self.client.request_text(keys).await.unwrap()).unwrap());
+    }
+
+    /// All events of the namespace.
+    pub async fn events(&self) -> Vec<Event> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.list(&ListParams::default()).await.unwrap().items
+    }
+
+    /// Neither the IamTokens, nor the events, nor the operator's log show any of these texts, however they are encoded.
+    pub async fn assert_hidden(&self, secrets: &[String]) {
+        let tokens = self.tokens().list(&ListParams::default()).await.unwrap().items;
+        let (tokens, events) = (serde_json::to_string(&tokens).unwrap(), self.events().await);
+        let (events, log) = (serde_json::to_string(&events).unwrap(), self.operator.log());
+        for (place, text) in [("IamTokens", &tokens), ("events", &events), ("log", &log)] {
+            assert!(text.len() > 100, "{place}: nothing there to look at");
+            for secret in secrets {
+                let escaped: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+                for form in [secret, &escaped, &STANDARD.encode(secret)] {
+                    assert!(!text.contains(form.as_str()), "the {place} show a secret that begins {secret:.8}");
+                }
+            }
+        }
+    }
+
     pub async fn delete_secret(&self, name: &str) {
         self.secrets().delete(name, &DeleteParams::default()).await.unwrap();
     }
@@ -320,6 +371,11 @@ pub async fn put_token(client: &Client, namespace: &str, name: &str, spec: &Valu
     }))
     .unwrap();
     Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &token).await.unwrap()
+}
+
+/// Says that something is not tried: past the capture of a test's output, which is not shown where it passes.
+pub fn skipped(what: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {what}");
 }
 
 // === looking ===

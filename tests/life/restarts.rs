@@ -4,9 +4,7 @@
 use std::time::{Duration, Instant};
 
 use iam_token_operator::api::{REFRESH_REQUESTED, WorkloadStatus};
-use k8s_openapi::api::events::v1::Event;
-use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::control_plane::{AuditEvent, AuditMark};
 use tokio::time::sleep;
@@ -14,7 +12,7 @@ use tokio::time::sleep;
 use crate::harness::workloads::{
     KINDS, allow_restarts, annotations, put_workload, restarts, until_restarted, workloads,
 };
-use crate::harness::{Operator, Start, World, condition, eventually, kubeconfig};
+use crate::harness::{World, condition, eventually};
 
 /// Long enough for the operator to do what it wants to.
 const DONE_BY_NOW: Duration = Duration::from_secs(2);
@@ -107,9 +105,8 @@ async fn one_event_counts_all_restarts_of_a_workload() {
     sleep(Duration::from_secs(1)).await;
     ask_for_another(&world, "1", &data).await;
     until_all_restarted(&world, 2).await;
-    let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
     let found = eventually("the events", async || {
-        let all = events.list(&ListParams::default()).await.unwrap().items.into_iter();
+        let all = world.events().await.into_iter();
         let ours = all.filter(|event| event.reason.as_deref() == Some("WorkloadRestarted"));
         let seen: Vec<_> =
             ours.map(|event| (event.note, event.type_, event.series.map(|series| series.count))).collect();
@@ -130,13 +127,13 @@ async fn a_new_process_restarts_nobody_whether_or_not_its_predecessor_could_say_
     until_all_restarted(&world, 1).await;
     let said = told(&world, &[]).await;
     for forgotten in [false, true] {
-        world.operator.kill();
         if forgotten {
+            world.operator.kill();
             let patch = Patch::Merge(json!({"status": {"restarts": null}}));
             world.tokens().patch_status("hpcs", &PatchParams::default(), &patch).await.unwrap();
         }
         let mark = world.plane.audit_mark().await;
-        world.operator = started(&world).await;
+        world.restart(&[]).await;
         if forgotten {
             let again = told(&world, &[]).await;
             assert_eq!(again[0].token_digest, said[0].token_digest);
@@ -146,16 +143,6 @@ async fn a_new_process_restarts_nobody_whether_or_not_its_predecessor_could_say_
         assert_eq!(requests.len(), if forgotten { 3 } else { 0 }, "{requests:?}");
         until_all_restarted(&world, 1).await;
     }
-}
-
-async fn started(world: &World) -> Operator {
-    Operator::start(&Start {
-        kubeconfig: &kubeconfig(world.plane).await,
-        namespaces: std::slice::from_ref(&world.namespace),
-        endpoints: &[world.iam.url()],
-        log_level: "info",
-        more: &[],
-    })
 }
 
 #[tokio::test]
@@ -201,6 +188,11 @@ async fn the_same_token_in_another_dress_restarts_nobody() {
     let reshaped = world.changed("hpcs", &data).await;
     let edit = Patch::Merge(json!({"metadata": {"labels": {"team": "b"}}}));
     world.secrets().patch("hpcs", &PatchParams::default(), &edit).await.unwrap();
+    eventually("the label repaired", async || {
+        let labels = world.secrets().get("hpcs").await.unwrap().metadata.labels.unwrap();
+        if labels["team"] == "a" { Ok(()) } else { Err(labels) }
+    })
+    .await;
     sleep(DONE_BY_NOW).await;
     assert_eq!(reshaped, json!({"token": data["token"]}));
     until_all_restarted(&world, 1).await;

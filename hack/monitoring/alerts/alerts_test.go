@@ -125,6 +125,11 @@ func TestEachAlertFiresInItsTimeAndNoOtherDoes(t *testing.T) {
 		if fires := firing(t, rules[situation.alert], series, situation.fires); !slices.Equal(fires, []string{situation.labels}) {
 			t.Errorf("%s: %s fires after %s for %v, not for %s", situation.what, situation.alert, situation.fires, fires, situation.labels)
 		}
+		for name, rule := range rules {
+			if fires := firing(t, rule, series, situation.fires); name != situation.alert && len(fires) > 0 {
+				t.Errorf("%s: %s fires too, for %v", situation.what, name, fires)
+			}
+		}
 		tried[situation.alert] = true
 	}
 	for name := range rules {

@@ -20,10 +20,7 @@ async fn a_token_that_is_well_is_told_in_words() {
         assert!(line(&out, start).contains(expected), "{expected}:\n{out}");
     }
     assert!(out.contains("  The target holds a valid token.\n"), "{out}");
-    assert!(
-        out.ends_with("Next\n  Nothing to do. It is refreshed by itself in 46m.\n") || out.contains("by itself in 4"),
-        "{out}"
-    );
+    assert!(out.contains("Next\n  Nothing to do. It is refreshed by itself in 4"), "{out}");
     let object: Value =
         serde_json::from_str(&plugin(&world, &["status", "hpcs", "-o", "json"]).run().succeeded()).unwrap();
     assert_eq!((&object["kind"], &object["metadata"]["name"]), (&json!("IamToken"), &json!("hpcs")));

@@ -255,7 +255,7 @@ async fn what_nobody_follows_any_longer_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_so_many_questions_run_at_once_and_the_rest_is_asked_later() {
+async fn only_so_many_questions_run_at_once_and_the_rest_may_be_asked_later() {
     let scene = begin([Says::Hangs; AT_ONCE], &[]);
     for number in 0..=AT_ONCE {
         let ask = ask(&format!("FAKE-{number}"));
