@@ -11,10 +11,10 @@ use std::process::Command;
 
 use iam_token_operator::api::Reason;
 use testkit::control_plane::{ControlPlane, Options, binaries};
-use testkit::fake_iam::FakeIam;
+use testkit::fake_iam::{DEFAULT_ACCOUNT, FakeIam, Profile};
 use testkit::fake_services::FakeServices;
 
-use harness::{OPERATOR_NAMESPACE, Operator, Start};
+use harness::{OPERATOR_NAMESPACE, Operator, Start, trust_cluster};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -32,10 +32,17 @@ const MODULES: [(&str, &[&str]); 2] = [
     ("hack/gitops/crds", &["mod", "download", "github.com/external-secrets/external-secrets"]),
 ];
 
+/// The one of docs/guides/trusted-profiles.md.
+const PROFILE: &str = "Profile-00000000-0000-4000-8000-000000000000";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_in_the_guides_works() {
     let plane = ControlPlane::start(Options::default()).await;
     let iam = FakeIam::start();
+    trust_cluster(&iam, &plane.admin()).await;
+    let mut profile = Profile::new(PROFILE, "hpcs-client", DEFAULT_ACCOUNT);
+    profile.service_accounts = vec!["default/hpcs-client".into()];
+    iam.add_profile(profile);
     let operator = Operator::start(&Start {
         kubeconfig: &plane.kubeconfig_for_admin(),
         namespaces: &["default".to_owned()],

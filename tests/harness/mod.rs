@@ -203,8 +203,7 @@ impl World {
 
     /// IAM knows the cluster's ServiceAccounts from now on.
     pub async fn trust_cluster(&self) {
-        let keys = http::Request::get("/openid/v1/jwks").body(vec![]).unwrap();
-        self.iam.trust_cluster(serde_json::from_str(&self.client.request_text(keys).await.unwrap()).unwrap());
+        trust_cluster(&self.iam, &self.client).await;
     }
 
     /// All events of the namespace.
@@ -371,6 +370,12 @@ pub async fn put_token(client: &Client, namespace: &str, name: &str, spec: &Valu
     }))
     .unwrap();
     Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &token).await.unwrap()
+}
+
+/// IAM knows the ServiceAccounts of this cluster from now on.
+pub async fn trust_cluster(iam: &FakeIam, client: &Client) {
+    let keys = http::Request::get("/openid/v1/jwks").body(vec![]).unwrap();
+    iam.trust_cluster(serde_json::from_str(&client.request_text(keys).await.unwrap()).unwrap());
 }
 
 /// Says that something is not tried: past the capture of a test's output, which is not shown where it passes.
