@@ -1,9 +1,11 @@
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgAction, Args};
 use futures::FutureExt as _;
+use kube::Client;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,10 +16,13 @@ use super::harden::harden;
 use super::to_iam::ToIam;
 use crate::clock::SystemClock;
 use crate::cluster::client::connect;
+use crate::cluster::deadline::with_deadlines;
+use crate::cluster::review::may_scrape;
 use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, Signs, World};
 use crate::telemetry::metrics::serve::serve;
-use crate::telemetry::metrics::{Metrics, PER_OBJECT_LIMIT};
+use crate::telemetry::metrics::{Gate, Metrics, PER_OBJECT_LIMIT};
 use crate::telemetry::probes;
+use crate::telemetry::tls::Certificate;
 use crate::telemetry::{self, LogFormat, LogLevel};
 
 /// Each flag can be given by the environment variable that its help names.
@@ -61,10 +66,18 @@ pub(super) struct Run {
         value_parser = probes::parse_address)]
     health_bind_address: Option<SocketAddr>,
 
-    /// Answer GET /metrics there with OpenMetrics, over plain HTTP; nowhere by default
+    /// Answer GET /metrics there with OpenMetrics; nowhere by default
     #[arg(long, env = "IAM_TOKEN_OPERATOR_METRICS_BIND_ADDRESS", value_name = "ADDR:PORT",
         value_parser = probes::parse_address)]
     metrics_bind_address: Option<SocketAddr>,
+
+    /// Answer scrapes over TLS, with tls.crt and tls.key in this folder, which may change; over plain HTTP by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_METRICS_CERT_PATH", value_name = "DIR")]
+    metrics_cert_path: Option<PathBuf>,
+
+    /// Answer only scrapes with a token of whoever may get the non-resource URL /metrics; needs --metrics-cert-path
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_METRICS_AUTHENTICATION")]
+    metrics_authentication: bool,
 
     /// How many IamTokens have metrics of their own; of more, only those with trouble have, and with 0 none
     #[arg(long, env = "IAM_TOKEN_OPERATOR_METRICS_PER_OBJECT_LIMIT", default_value_t = PER_OBJECT_LIMIT,
@@ -80,6 +93,12 @@ pub(super) struct Run {
     log_level: String,
 }
 
+/// What probes and scrapes come in by.
+struct Ports {
+    probes: Option<TcpListener>,
+    scrapes: Option<TcpListener>,
+}
+
 // === impl Run ===
 
 impl Run {
@@ -89,9 +108,10 @@ impl Run {
         harden();
         let defaults = self.iam.defaults()?;
         let signs = Signs { health: Health::default(), metrics: Metrics::new(self.metrics_per_object_limit) };
-        self.listen(&signs, level).await?;
+        let (ports, certificate) = (self.ports().await?, self.certificate()?);
         let exchange = Arc::new(self.iam.client()?.asking_about_keys(self.key_health));
         let client = connect().await.map_err(|error| format!("no way to the API server: {error}"))?;
+        self.answer(ports, &signs, level, certificate, &client)?;
         let settings = Settings {
             defaults,
             lease: self.lease(client.default_namespace())?,
@@ -106,8 +126,8 @@ impl Run {
         Ok(())
     }
 
-    /// Answers probes and scrapes, where they are to be answered, from now on until the process ends.
-    async fn listen(&self, signs: &Signs, level: LogLevel) -> Result<(), Error> {
+    /// Where probes and scrapes are to be answered.
+    async fn ports(&self) -> Result<Ports, Error> {
         let (health, metrics) = (self.health_bind_address, self.metrics_bind_address);
         if let Some((probed, scraped)) = health.zip(metrics)
             && probed.port() == scraped.port()
@@ -117,17 +137,47 @@ impl Run {
                 format!("--metrics-bind-address {scraped}: probes are answered at that port, name another").into()
             );
         }
-        if let Some(address) = health {
-            let listener = bind("--health-bind-address", address).await?;
+        let probes = bind("--health-bind-address", health).await?;
+        Ok(Ports { probes, scrapes: bind("--metrics-bind-address", metrics).await? })
+    }
+
+    /// Answers what comes in there, from now on until the process ends.
+    fn answer(
+        &self,
+        ports: Ports,
+        signs: &Signs,
+        level: LogLevel,
+        certificate: Option<Certificate>,
+        client: &Client,
+    ) -> Result<(), Error> {
+        if let Some(listener) = ports.probes {
             info!(address = %listener.local_addr()?, "answering probes");
             keep("probes", probes::serve(listener, signs.health.clone(), level));
         }
-        if let Some(address) = metrics {
-            let listener = bind("--metrics-bind-address", address).await?;
+        if let Some(listener) = ports.scrapes {
             info!(address = %listener.local_addr()?, "answering scrapes");
-            keep("scrapes", serve(listener, signs.metrics.clone()));
+            let gate = self.metrics_authentication.then(|| gate(client, &signs.metrics));
+            keep("scrapes", serve(listener, certificate, gate, signs.metrics.clone()));
         }
         Ok(())
+    }
+
+    /// The certificate that scrapes are answered with, if they are to be answered over TLS.
+    fn certificate(&self) -> Result<Option<Certificate>, Error> {
+        let usage = |text: String| Err(Error::Usage(text));
+        let Some(path) = &self.metrics_cert_path else {
+            if self.metrics_authentication {
+                let told = "tokens would be sent in the clear; set --metrics-cert-path, too";
+                return usage(format!("--metrics-authentication: {told}"));
+            }
+            return Ok(None);
+        };
+        if self.metrics_bind_address.is_none() {
+            let told = "scrapes are answered nowhere; name a place to answer them at with --metrics-bind-address";
+            return usage(format!("--metrics-cert-path: {told}"));
+        }
+        let certificate = Certificate::of(path.clone());
+        certificate.map(Some).or_else(|error| usage(format!("--metrics-cert-path {}: {error}", path.display())))
     }
 
     /// `here` is the pod's namespace, or that of the kubeconfig's context.
@@ -151,9 +201,22 @@ fn named(namespaces: Vec<String>) -> Vec<String> {
     namespaces.into_iter().filter(|namespace| !namespace.is_empty()).collect()
 }
 
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
+/// Asks the API server who may scrape.
+fn gate(client: &Client, metrics: &Metrics) -> Gate {
+    let client = with_deadlines(client, metrics);
+    let review = move |token| {
+        let client = client.clone();
+        async move { may_scrape(&client, token).await }.boxed()
+    };
+    Gate::new(Box::new(review), Arc::new(SystemClock))
+}
+
+async fn bind(flag: &str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, String> {
+    let Some(address) = address else { return Ok(None) };
     let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| format!("{flag} {address}: {error}: name an address of this host and a free port"))
+    listener
+        .map(Some)
+        .map_err(|error| format!("{flag} {address}: {error}: name an address of this host and a free port"))
 }
 
 fn keep(what: &'static str, served: impl Future<Output = io::Result<()>> + Send + 'static) {

@@ -7,6 +7,7 @@ pub mod deadline;
 pub mod events;
 pub mod iam_token;
 pub mod lease;
+pub mod review;
 pub mod secrets;
 pub mod server_time;
 pub mod service_account;

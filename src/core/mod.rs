@@ -28,6 +28,7 @@ pub mod record;
 pub mod render;
 pub mod restart;
 pub mod schedule;
+pub mod scrapers;
 pub mod status;
 pub mod target;
 pub mod template;

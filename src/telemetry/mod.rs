@@ -3,6 +3,8 @@
 mod log_level;
 pub mod metrics;
 pub mod probes;
+mod server;
+pub mod tls;
 
 use std::io::IsTerminal as _;
 

@@ -10,7 +10,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use super::LogLevel;
+use super::{LogLevel, server};
 use crate::controller::Health;
 use crate::core::readiness::Verdict;
 
@@ -33,7 +33,7 @@ pub async fn serve(listener: TcpListener, health: Health, level: LogLevel) -> io
     let probes = Router::new().route("/livez", get(live)).route("/readyz", get(ready)).with_state(health);
     let level = Router::new().route("/log-level", get(level_now).put(set_level)).with_state(level);
     let routes = probes.merge(level).layer(DefaultBodyLimit::max(LONGEST_LEVEL));
-    axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).await
+    server::serve(listener, None, routes).await
 }
 
 async fn live(State(health): State<Health>) -> (StatusCode, String) {

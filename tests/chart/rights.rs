@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use iam_token_operator::api::ClusterIamCredential;
@@ -11,6 +12,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use testkit::certificate::Authority;
 use testkit::control_plane::{AuditEvent, ControlPlane};
 use testkit::fake_iam::{DEFAULT_ACCOUNT, FakeIam, Profile};
 use testkit::proxy::{Proxy, Road};
@@ -28,7 +30,8 @@ const EVERYBODYS: &str = "create authentication.k8s.io/selfsubjectreviews";
 
 /// All that is off by default.
 const ALL_ON: &str = "serviceAccountTokens: {enabled: true, names: [client]}, \
-    workloadRestarts: {enabled: true, names: [web]}, clusterCredentials: {namespaces: [vault]}";
+    workloadRestarts: {enabled: true, names: [web]}, clusterCredentials: {namespaces: [vault]}, \
+    metrics: {tls: {secret: metrics-tls}, authentication: true}";
 
 /// Where keys are lent from.
 const VAULT: &str = "vault";
@@ -43,7 +46,9 @@ type Right = String;
 pub fn granted(objects: &[Value]) -> BTreeSet<Right> {
     let texts = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap() };
     let mut rights = BTreeSet::new();
-    for rule in objects.iter().flat_map(|object| object["rules"].as_array().into_iter().flatten()) {
+    let rules = objects.iter().flat_map(|object| object["rules"].as_array().into_iter().flatten());
+    // URLs are what others may read.
+    for rule in rules.filter(|rule| rule["nonResourceURLs"].is_null()) {
         let [groups, resources, verbs] = ["apiGroups", "resources", "verbs"].map(|field| texts(&rule[field]));
         let places =
             groups.iter().flat_map(|group| resources.iter().map(move |resource| format!("{group}/{resource}")));
@@ -72,7 +77,7 @@ async fn requests(plane: &ControlPlane) -> Vec<AuditEvent> {
     plane.audit().await.into_iter().filter(|event| event.user == user).collect()
 }
 
-/// The operator as the chart starts it, but that it listens on any free port.
+/// The operator as the chart starts it, but that it listens on any free port, and has its certificate elsewhere.
 fn operator(kubeconfig: &Path, objects: &[Value]) -> Operator {
     let arguments = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"].clone();
     let arguments: Vec<String> = serde_json::from_value(arguments).unwrap();
@@ -80,6 +85,7 @@ fn operator(kubeconfig: &Path, objects: &[Value]) -> Operator {
         .into_iter()
         .map(|argument| match argument.split_once("-bind-address=") {
             Some((which, _)) => format!("{which}-bind-address=127.0.0.1:0"),
+            None if argument.starts_with("--metrics-cert-path=") => format!("--metrics-cert-path={}", certificate()),
             None => argument,
         })
         .collect();
@@ -87,6 +93,29 @@ fn operator(kubeconfig: &Path, objects: &[Value]) -> Operator {
     arguments.extend(["--lease-namespace".into(), NAMESPACE.into()]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     Operator::with_arguments(kubeconfig, &arguments)
+}
+
+/// A folder with a certificate.
+fn certificate() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("metrics-tls-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let pair = Authority::new("scrapes").unwrap().server(&["localhost"]).unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("tls.crt"), pair.certificate).unwrap();
+    std::fs::write(folder.join("tls.key"), pair.key).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+/// A scrape by a ServiceAccount that has no right to it.
+async fn scrape(world: &World, account: &str) {
+    let request = serde_json::from_value(json!({"spec": {"audiences": [], "expirationSeconds": 600}})).unwrap();
+    let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), &world.namespace);
+    let token = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+    let request = client.get(format!("https://{}/metrics", world.operator.address("scrapes").await));
+    let answer = request.bearer_auth(token.status.unwrap().token.unwrap()).send().await.unwrap();
+    assert_eq!(answer.status(), 403);
 }
 
 /// One thing after another that the operator needs a right for, in this namespace.
@@ -130,6 +159,7 @@ async fn and_more(world: &World) {
     world.put_token("profile", &spec).await;
     world.ready("profile").await;
     borrow(world).await;
+    scrape(world, "client").await;
 }
 
 async fn borrow(world: &World) {

@@ -22,8 +22,12 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const INSTALL_GUIDE: &str = "docs/install.md";
 
 /// Guides that need a program which the project itself can do without.
-const NEEDS: [(&str, &str); 3] =
-    [("docs/hpcs.md", "curl"), ("docs/guides/object-storage.md", "curl"), ("docs/guides/watsonx.md", "python3")];
+const NEEDS: [(&str, &str); 4] = [
+    ("docs/hpcs.md", "curl"),
+    ("docs/guides/object-storage.md", "curl"),
+    ("docs/guides/watsonx.md", "python3"),
+    ("docs/metrics-tls.md", "openssl"),
+];
 
 /// Modules that guides build or read: the folder of the `go.mod`, and what the guides need of it. Fetched before, as only
 /// fakes can be reached in a guide's session.

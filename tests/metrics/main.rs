@@ -5,10 +5,12 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod authentication;
 mod documented;
 mod limit;
 mod replicas;
 mod scrape;
+mod tls;
 mod trouble;
 mod values;
 

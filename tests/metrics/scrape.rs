@@ -106,7 +106,11 @@ fn has(labels: &BTreeMap<String, String>, wanted: &[(&str, &str)]) -> bool {
 pub async fn scrape(operator: &Operator) -> Scrape {
     let (head, text) = get(operator.address("scrapes").await, "/metrics").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let content_type = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap();
+    read(head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap(), text)
+}
+
+/// What the parser makes of it.
+pub fn read(content_type: &str, text: String) -> Scrape {
     let parsed = parse(content_type, &text);
     let problem = String::from_utf8_lossy(&parsed.stderr);
     assert!(parsed.status.success(), "{problem}\n{text}");

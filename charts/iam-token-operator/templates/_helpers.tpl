@@ -126,6 +126,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- fail (printf "metrics.%s.enabled: there is nothing to read; set metrics.enabled: true" $what) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.metrics.tls.secret (not .Values.metrics.enabled) }}
+{{- fail "metrics.tls.secret: there is nothing to read; set metrics.enabled: true" }}
+{{- end }}
+{{- if and .Values.metrics.authentication (not .Values.metrics.tls.secret) }}
+{{- fail "metrics.authentication: tokens would be sent in the clear; set metrics.tls.secret, too" }}
+{{- end }}
 {{- if eq (int .Values.health.port) (int .Values.metrics.port) }}
 {{- fail "metrics.port: it is health.port, too; give each its own" }}
 {{- end }}

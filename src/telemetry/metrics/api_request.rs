@@ -43,6 +43,8 @@ fn resource(resource: Option<&str>, part: Option<&str>) -> Resource {
         (Some("clusteriamcredentials"), Some("status")) => Resource::ClusterIamCredentialStatus,
         (Some("events"), None) => Resource::Events,
         (Some("leases"), None) => Resource::Leases,
+        (Some("tokenreviews"), None) => Resource::TokenReviews,
+        (Some("subjectaccessreviews"), None) => Resource::SubjectAccessReviews,
         _ => Resource::Other,
     }
 }
@@ -77,6 +79,9 @@ mod tests {
         assert_eq!(of(&Method::GET, &credential), ("get", "clusteriamcredentials"));
         let status = format!("{credential}/status");
         assert_eq!(of(&Method::PATCH, &status), ("patch", "clusteriamcredentials/status"));
+        assert_eq!(of(&Method::POST, "/apis/authentication.k8s.io/v1/tokenreviews"), ("create", "tokenreviews"));
+        let access = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        assert_eq!(of(&Method::POST, access), ("create", "subjectaccessreviews"));
         let leases = "/apis/coordination.k8s.io/v1/namespaces/a/leases";
         assert_eq!(of(&Method::PUT, &format!("{leases}/iam-token-operator")), ("update", "leases"));
     }

@@ -89,6 +89,10 @@ values! {
         Events = "events",
         /// Leases
         Leases = "leases",
+        /// TokenReviews
+        TokenReviews = "tokenreviews",
+        /// SubjectAccessReviews
+        SubjectAccessReviews = "subjectaccessreviews",
         /// Anything else.
         Other = "other",
     }

@@ -6,6 +6,7 @@
 //! is only in its own series, and only so many have them. Every metric is explained in docs/metrics.md.
 
 mod api_request;
+mod gate;
 mod labels;
 mod live;
 mod process;
@@ -27,6 +28,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
+pub use self::gate::{Gate, Review};
 use self::labels::{Build, Exchanged, Of, Requested, To, Transaction, With};
 pub use self::labels::{Outcome, Resource, State, Verb};
 use self::live::Live;

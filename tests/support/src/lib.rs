@@ -5,6 +5,7 @@ pub mod fake_iam;
 pub mod fake_kms;
 pub mod fake_services;
 
+pub mod certificate;
 pub mod connect_proxy;
 pub mod control_plane;
 pub mod proxy;

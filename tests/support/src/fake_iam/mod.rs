@@ -125,7 +125,7 @@ impl FakeIamBuilder {
         let signing_key =
             if self.own_signing_key { Arc::new(SigningKey::generate()) } else { SigningKey::of_this_process() };
         let state = Arc::new(State::new(url, signing_key));
-        let tls = if self.tls { Some(tls::self_signed(local_names()).map_err(io::Error::other)?) } else { None };
+        let tls = if self.tls { Some(tls::self_signed(&local_names()).map_err(io::Error::other)?) } else { None };
         let (acceptor, ca_pem) = tls.map(|tls| (tls.acceptor, tls.ca_pem)).unzip();
         let shared = Arc::clone(&state);
         let server =

@@ -93,7 +93,7 @@ impl FakeServices {
             strangers: Mutex::default(),
         });
         let names = HOSTS.map(|(host, _)| host.to_owned()).to_vec();
-        let tls = tls::self_signed(names).map_err(io::Error::other)?;
+        let tls = tls::self_signed(&names).map_err(io::Error::other)?;
         let loopback = || server::bind((Ipv4Addr::LOCALHOST, 0).into());
         let shared = Arc::clone(&state);
         let services = Server::start("fake-services", loopback()?, Some(tls.acceptor), |door| {
