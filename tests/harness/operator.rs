@@ -80,7 +80,9 @@ impl Operator {
         eventually(&format!("an address for {what}"), async || {
             let log = self.log();
             let line = log.lines().find(|line| line.contains(&format!("answering {what}")));
-            let address = line.and_then(|line| line.split_once("address=")?.1.trim().parse().ok());
+            // As text, or in JSON.
+            let address = line.and_then(|line| line.split_once("address=").or(line.split_once("\"address\":\"")));
+            let address = address.and_then(|(_, rest)| rest.split('"').next()?.trim().parse().ok());
             address.ok_or_else(|| log.clone())
         })
         .await
