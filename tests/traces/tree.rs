@@ -38,14 +38,16 @@ impl Tree {
         self.find(name)?.attributes.get(attribute).map(String::as_str)
     }
 
-    /// The names, each below its parent and indented.
+    /// The names, each below its parent and indented. Without the look at a target of which no watch has told yet.
     fn names(&self) -> String {
         self.lines(0).join("\n")
     }
 
     fn lines(&self, depth: usize) -> Vec<String> {
         let own = format!("{}{}", "  ".repeat(depth), self.span.name);
-        [own].into_iter().chain(self.below.iter().flat_map(|tree| tree.lines(depth + 1))).collect()
+        let is_look = |tree: &&Self| tree.span.name == "observe" && tree.span.attributes.contains_key("target");
+        let below = self.below.iter().filter(|tree| !is_look(tree));
+        [own].into_iter().chain(below.flat_map(|tree| tree.lines(depth + 1))).collect()
     }
 }
 
