@@ -40,7 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch IamTokens and keep the tokens in their Secrets valid
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Print the CRDs as YAML
     Crd,
     /// Exchange an API key for an access token and print it as `ibmcloud iam oauth-tokens` does

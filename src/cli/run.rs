@@ -21,9 +21,9 @@ use crate::cluster::review::may_scrape;
 use crate::controller::{self, Health, LeaseSettings, Settings, Shutdown, Signs, World};
 use crate::telemetry::metrics::serve::serve;
 use crate::telemetry::metrics::{Gate, Metrics, PER_OBJECT_LIMIT};
-use crate::telemetry::probes;
 use crate::telemetry::tls::Certificate;
-use crate::telemetry::{self, LogFormat, LogLevel};
+use crate::telemetry::traces::Traces;
+use crate::telemetry::{self, LogFormat, LogLevel, probes, traces};
 
 /// Each flag can be given by the environment variable that its help names.
 #[derive(Debug, Args)]
@@ -84,6 +84,10 @@ pub(super) struct Run {
         value_name = "N")]
     metrics_per_object_limit: usize,
 
+    /// Send traces to the collector at this URL, over OTLP/HTTP: spans are posted to URL/v1/traces; nowhere by default
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+
     /// How log lines look
     #[arg(long, env = "IAM_TOKEN_OPERATOR_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -103,7 +107,8 @@ struct Ports {
 
 impl Run {
     pub(super) async fn run(self) -> Result<(), Error> {
-        let level = telemetry::init(self.log_format, &self.log_level);
+        let traces = self.traces()?;
+        let level = telemetry::init(self.log_format, &self.log_level, traces.as_ref());
         let level = level.map_err(|error| format!("--log-level: {error}"))?;
         harden();
         let defaults = self.iam.defaults()?;
@@ -122,8 +127,18 @@ impl Run {
         let clock = Arc::new(SystemClock);
         info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.defaults.endpoints, "starting");
         controller::run_with_signs(settings, World { client, exchange, clock }, shutdown()?, signs).await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
         info!("stopped");
         Ok(())
+    }
+
+    /// Where spans go to, if they go anywhere.
+    fn traces(&self) -> Result<Option<Traces>, Error> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let collector = traces::destination(self.otlp_endpoint.as_deref(), variable).map_err(Error::Usage)?;
+        Ok(collector.as_ref().map(Traces::to).transpose()?)
     }
 
     /// Where probes and scrapes are to be answered.

@@ -8,23 +8,29 @@ use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use tower::BoxError;
+use tracing::Instrument as _;
 
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::span;
 
 /// How long an answer may take, to its end: kube's own lists have no deadline. Of a watch, only its beginning; kube
 /// begins one anew that is silent for 295 s (kube-runtime, `watcher.rs`).
 pub const ANSWER: Duration = Duration::from_secs(30);
 
-/// The same client, whose every request has a deadline and is counted.
+/// The same client, whose every request has a deadline, is counted, and has a span in traces.
 #[must_use]
 pub fn with_deadlines(client: &Client, metrics: &Metrics) -> Client {
     let (inner, metrics) = (client.clone(), metrics.clone());
     let service = tower::service_fn(move |request: Request<Body>| {
         let (client, metrics) = (inner.clone(), metrics.clone());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        // Here, and not below: the span around is that of whoever asks.
+        let span = span::request(&method, &uri);
         async move {
-            let (method, uri) = (request.method().clone(), request.uri().clone());
-            let answer = answer(client, request).await;
-            metrics.requested(&method, &uri, answer.as_ref().ok().map(Response::status));
+            let answer = answer(client, request).instrument(span.clone()).await;
+            let status = answer.as_ref().ok().map(Response::status);
+            span::answered(&span, status);
+            metrics.requested(&method, &uri, status);
             answer
         }
     });

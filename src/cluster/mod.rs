@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use crate::core::problem::{ApiKind, ApiProblem};
+use crate::core::problem::{ApiKind, ApiProblem, Problem};
+use crate::telemetry::traces::span;
 
 /// How long a request to the API server may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
@@ -37,7 +38,11 @@ async fn call<T>(
         Ok(Err(kube::Error::Api(status))) => (kind(&status), Some(status.code), fields(&status)),
         Ok(Err(_)) | Err(_) => (ApiKind::Unavailable, None, vec![]),
     };
-    Err(ApiProblem { action: action(), kind, code, fields })
+    let problem = ApiProblem { action: action(), kind, code, fields };
+    if kind != ApiKind::Conflict {
+        span::fail(|| Problem::Api(problem.clone()).message());
+    }
+    Err(problem)
 }
 
 /// The fields that a refusal names, never their values.

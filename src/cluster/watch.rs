@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use crate::core::watchdog::Watched;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{self, Metrics};
 
 /// Lists and watches for ever, with a growing pause after each failure, which is counted.
 pub fn events<K>(api: Api<K>, watched: Watched, metrics: Metrics) -> impl Stream<Item = Event<K>> + Send
@@ -18,7 +18,8 @@ where
 {
     watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| {
         let event = event.inspect_err(|error| {
-            warn!("the watch on {watched} failed: {error}");
+            let resource = metrics::Resource::from(watched).as_str();
+            warn!(resource, "the watch on {watched} failed: {error}");
             metrics.watch_failed(watched);
         });
         future::ready(event.ok())

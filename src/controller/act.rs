@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tracing::info;
+use tracing::{Instrument as _, info, info_span, instrument};
 
 use super::context::{Context, Remembered};
 use crate::api::Reason;
@@ -28,6 +28,7 @@ use crate::core::view::Key;
 use crate::iam::order::Permit;
 use crate::iam::share::{Outcome as Answer, Refused, Want};
 use crate::iam::{Ask, Credential, Grant};
+use crate::telemetry::traces::span;
 
 /// How long a look waits for IAM. The exchange goes on, and the next look joins it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,9 +69,14 @@ impl Job<'_> {
             Work::Remove => self.remove().await,
             Work::Restart(place) => self.restart(place, remembered).await,
         };
-        result.unwrap_or_else(|outcome| outcome)
+        let outcome = result.unwrap_or_else(|outcome| outcome);
+        if let Outcome::Failed(failed) = &outcome {
+            span::fail(|| failed.problem.message());
+        }
+        outcome
     }
 
+    #[instrument(name = "observe", skip_all, fields(target = self.plan.target.name))]
     async fn look(&self) -> Result<Outcome, Outcome> {
         let seen = self.targets().look(&self.plan.target.name).await.map_err(|problem| self.failed(problem))?;
         self.context.with_view(|view| view.looked(&self.target(), seen));
@@ -106,7 +112,7 @@ impl Job<'_> {
         remembered.ask = Some((mark.clone(), self.plan.ask.clone(), ask.id()));
         let now = self.context.now();
         let server_ahead = self.context.server_time.ahead();
-        let grant = self.exchange(ask, same.filter(|record| !is_from_the_future(record, now))).await?;
+        let grant = self.exchange(ask, why, same.filter(|record| !is_from_the_future(record, now))).await?;
         if let Some(lender) = &self.plan.asker.lender {
             self.context.credentials.report(lender, None);
         }
@@ -133,7 +139,13 @@ impl Job<'_> {
     }
 
     /// Reads the key, or asks for a token of the ServiceAccount; and the state of the Secret, where there is one.
+    #[instrument(name = "observe", skip_all, fields(source = self.source()))]
     async fn credential(&self) -> Result<(Credential, Mark), Problem> {
+        let read = self.read().await;
+        read.inspect_err(|problem| span::fail(|| problem.message()))
+    }
+
+    async fn read(&self) -> Result<(Credential, Mark), Problem> {
         let client = &self.context.client;
         let namespace = self.plan.asker.namespace(&self.key.namespace);
         match &self.plan.asker.source {
@@ -154,7 +166,15 @@ impl Job<'_> {
     }
 
     /// `same` is the record of the token in place, where that is of the same credential.
-    async fn exchange(&self, ask: Ask, same: Option<&Record>) -> Result<Grant, Outcome> {
+    #[instrument(skip_all, fields(
+        ?why,
+        endpoint = %ask.endpoint,
+        result,
+        shared,
+        transaction_id,
+        http.response.status_code,
+    ))]
+    async fn exchange(&self, ask: Ask, why: Why, same: Option<&Record>) -> Result<Grant, Outcome> {
         let jitter = ask.jitter();
         let refused = |kind| {
             let failure = Failure::unanswered(kind, &self.plan.asker.endpoint);
@@ -177,7 +197,8 @@ impl Job<'_> {
         let (Standing::Ours(facts), Some(record)) = (self.observed.standing(), self.record()) else {
             return Err(Outcome::Lost);
         };
-        let payload = self.targets().payload(name).await.map_err(|problem| self.failed(problem))?;
+        let observe = info_span!("observe", target = name);
+        let payload = self.targets().payload(name).instrument(observe).await.map_err(|problem| self.failed(problem))?;
         let Some(token) = render::recover(self.observed.uid, record, &payload) else {
             remembered.memory.unrecoverable = Some(facts.mark.clone());
             return Ok(Outcome::Done(None));
@@ -192,6 +213,7 @@ impl Job<'_> {
     }
 
     /// Removes the Secret that was the target before, if it is still ours.
+    #[instrument(skip_all, fields(target = self.observed.last_target))]
     async fn remove(&self) -> Result<Outcome, Outcome> {
         let Some(name) = self.observed.last_target else { return Ok(Outcome::Done(None)) };
         let seen = self.targets().look(name).await.map_err(|problem| self.failed(problem))?;
@@ -206,6 +228,7 @@ impl Job<'_> {
     }
 
     /// One server-side apply, which fails where the target is not as it was seen. Returns what it left.
+    #[instrument(name = "apply", skip_all, fields(target = self.plan.target.name))]
     async fn write(&self, record: &Record, token: &SecretString) -> Result<Option<Mark>, Outcome> {
         let expect = match self.observed.target {
             Seen::Present(facts) => {
@@ -250,6 +273,7 @@ impl Job<'_> {
     }
 
     fn failed_by(&self, problem: Problem) -> Outcome {
+        span::fail(|| problem.message());
         let jitter = u16::from_be_bytes([digest::of_parts(&[self.observed.uid])[0], 0]);
         Outcome::Failed(Failed { problem, at: self.context.now(), attempts: None, jitter })
     }
@@ -260,6 +284,15 @@ impl Job<'_> {
         let name = &self.plan.target.name;
         let text = format!("Secret {name} was deleted or changed by somebody else and has been restored.");
         Note { warning: false, reason: Reason::TargetRepaired, text, related: None }
+    }
+
+    /// As traces name it.
+    fn source(&self) -> String {
+        let namespace = self.plan.asker.namespace(&self.key.namespace);
+        match &self.plan.asker.source {
+            Source::ApiKey { name, .. } => format!("Secret {namespace}/{name}"),
+            Source::ServiceAccount { name } => format!("ServiceAccount {namespace}/{name}"),
+        }
     }
 
     fn owner(&self) -> Owner {

@@ -105,7 +105,8 @@ impl Credentials {
             return;
         }
         if let Some(problem) = trouble {
-            warn!(clusteriamcredential = lender.name, reason = %problem.reason(), "{}", problem.message());
+            let (reason, transaction_id) = (problem.reason(), problem.transaction_id());
+            warn!(clusteriamcredential = lender.name, %reason, transaction_id, "{}", problem.message());
         }
         self.inner.news.notify_one();
     }
@@ -184,7 +185,8 @@ impl Credentials {
                 let Err(problem) = edge::write_status(&means.client, &news).await else { continue };
                 self.with(|lenders| lenders.unsaid(&news));
                 if problem.kind != ApiKind::Conflict && problem.code != Some(404) {
-                    warn!(clusteriamcredential = news.name, "{}", Problem::Api(problem).message());
+                    let problem = Problem::Api(problem);
+                    warn!(clusteriamcredential = news.name, reason = %problem.reason(), "{}", problem.message());
                 }
             }
         }
@@ -194,7 +196,10 @@ impl Credentials {
     async fn look(&self, secret: &Key, client: &Client) {
         match Targets::new(client, &secret.namespace).look(&secret.name).await {
             Ok(seen) => self.wake(self.with(|lenders| lenders.looked(secret, seen))),
-            Err(problem) => warn!(secret = %secret, "{}", Problem::Api(problem).message()),
+            Err(problem) => {
+                let problem = Problem::Api(problem);
+                warn!(%secret, reason = %problem.reason(), "{}", problem.message());
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One look at one `IamToken`: observe, decide, act until there is nothing left to do, then say so in its status.
 
 mod say;
+mod trace;
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -10,14 +11,14 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller;
 use kube::{Resource as _, ResourceExt as _};
-use tracing::{debug, warn};
+use tracing::{Instrument as _, Span, debug, warn};
 
 use self::say::{requeue, situation};
 use super::act::{Job, Outcome as Act};
 use super::action::Action;
 use super::context::{Context, Places, Remembered};
 use super::key;
-use crate::api::{IamTokenSpec, IamTokenStatus, Listed, REFRESH_REQUESTED};
+use crate::api::{IamTokenSpec, IamTokenStatus, Listed, REFRESH_REQUESTED, Reason};
 use crate::cluster;
 use crate::core::decide::{self, Observed, Step, Work, next_look};
 use crate::core::key_health::{ApiKey, Known as KnownKey};
@@ -98,7 +99,8 @@ async fn look(token: &Listed, key: &Key, context: &Context, counted: Reconcile) 
         Ok(Some(live)) if live.uid() == token.uid() => look_at(&live, key, context, remembered, places, counted).await,
         Ok(_) => Action::requeue(LONGEST_SLEEP),
         Err(problem) => {
-            warn!(iamtoken = %key, "{}", Problem::Api(problem).message());
+            let problem = Problem::Api(problem);
+            warn!(iamtoken = %key, reason = %problem.reason(), "{}", problem.message());
             Action::requeue(SOON)
         }
     }
@@ -113,8 +115,9 @@ async fn look_at(
     counted: Reconcile,
 ) -> Action {
     let seen = Mark { uid: remembered.uid.clone(), version: token.resource_version().unwrap_or_default() };
-    let mut look = Look { context, key, remembered, places, seen, moved: false, counted };
+    let mut look = Look { context, key, remembered, places, seen, moved: false, counted, reason: None, span: None };
     let action = look.at(token).await;
+    look.end();
     context.remember(key, look.remembered);
     action
 }
@@ -136,6 +139,10 @@ struct Look<'a> {
     moved: bool,
     /// It in the metrics.
     counted: Reconcile,
+    /// Why not all is well, as the status says it.
+    reason: Option<Reason>,
+    /// It in traces, once there is something to tell.
+    span: Option<Span>,
 }
 
 /// What the view knows of the Secrets that an `IamToken` names.
@@ -227,9 +234,9 @@ impl Look<'_> {
     }
 
     async fn work(&mut self, work: Work, scene: &Scene<'_>) -> Progress {
-        let place = self.places.work.clone();
+        let (place, span) = (self.places.work.clone(), self.span());
         let job = Job { context: self.context, key: self.key, plan: scene.plan, observed: &scene.observed, place };
-        match job.run(work, &mut self.remembered).await {
+        match job.run(work, &mut self.remembered).instrument(span).await {
             Act::Done(note) => {
                 self.counted.came_to(Outcome::Acted);
                 self.moved |= work == Work::Remove;
@@ -243,8 +250,9 @@ impl Look<'_> {
             Act::Lost => debug!(iamtoken = %self.key, "somebody else wrote the target at the same time"),
             Act::Failed(failed) => {
                 self.counted.came_to(Outcome::Failed);
-                let reason = failed.problem.reason();
-                warn!(iamtoken = %self.key, %reason, "{}", failed.problem.message());
+                let problem = &failed.problem;
+                let (reason, transaction_id) = (problem.reason(), problem.transaction_id());
+                warn!(iamtoken = %self.key, %reason, transaction_id, "{}", problem.message());
                 self.remembered.memory.failed(failed, work, scene.observed.inputs());
             }
         }

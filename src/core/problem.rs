@@ -211,6 +211,15 @@ pub enum ApiKind {
 // === impl Problem ===
 
 impl Problem {
+    /// IAM's id of the request that came to it, which its support asks for.
+    #[must_use]
+    pub fn transaction_id(&self) -> Option<&str> {
+        match self {
+            Self::Iam(failure) => failure.request_id.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The reason that conditions and events carry.
     #[must_use]
     pub fn reason(&self) -> Reason {

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, redirect, retry, tls};
 use secrecy::SecretString;
-use tracing::{debug, info, warn};
+use tracing::{Span, debug, info, instrument, warn};
 use zeroize::Zeroizing;
 
 use super::ca::{self, CaError, CaFile};
@@ -21,6 +21,7 @@ use super::{Ask, Credential, Exchange, Grant, Question, key_details};
 use crate::clock::Clock;
 use crate::core::failure::{Cause, Failure, Flaw, Kind};
 use crate::core::key_health::KeyHealth;
+use crate::telemetry::traces::span;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -185,7 +186,29 @@ async fn exchange(
     })
 }
 
+#[instrument(name = "POST /identity/token", skip_all, fields(
+    otel.kind = "client",
+    http.request.method = "POST",
+    http.response.status_code,
+    endpoint = %ask.endpoint,
+    transaction_id,
+))]
 async fn send(
+    client: &Client,
+    clock: &dyn Clock,
+    ask: &Ask,
+    request: Request<'_>,
+    proxied: bool,
+) -> Result<Grant, Failure> {
+    let result = post(client, clock, ask, request, proxied).await;
+    if let Err(failure) = &result {
+        Span::current().record("transaction_id", failure.request_id.as_deref());
+        span::fail(|| failure.to_string());
+    }
+    result
+}
+
+async fn post(
     client: &Client,
     clock: &dyn Clock,
     ask: &Ask,
@@ -204,6 +227,7 @@ async fn send(
     let failed = |kind, status| Failure { status, ..Failure::unanswered(kind, &ask.endpoint) };
     let mut response = post.send().await.map_err(|error| failed(cause(&error, proxied), None))?;
     let status = response.status().as_u16();
+    Span::current().record("http.response.status_code", status);
     let body = body(&mut response).await.map_err(|kind| failed(kind, Some(status)))?;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
     let answer = Answer {
@@ -212,7 +236,9 @@ async fn send(
         transaction_id: header("transaction-id"),
         body: &body,
     };
-    wire::read(request, &answer, asked_at, clock.now())
+    let grant = wire::read(request, &answer, asked_at, clock.now())?;
+    Span::current().record("transaction_id", request.transaction_id(&answer, &grant));
+    Ok(grant)
 }
 
 /// What IAM says of the API key. That it says nothing is no failure: mostly the identity may not read its own key.

@@ -91,7 +91,8 @@ impl Failover {
                 };
                 if self.health().failed(endpoint, retry_after, self.clock.moment().steady) {
                     let then = if others { "another endpoint is asked in its place" } else { "none is left to ask" };
-                    warn!("{then}. {failure}");
+                    let (reason, transaction_id) = (failure.reason(), failure.request_id.as_deref());
+                    warn!(%endpoint, %reason, transaction_id, "{then}. {failure}");
                 }
             }
             _ => {

@@ -2,6 +2,7 @@
 //! result, whoever follows is told of it, and a failure is not repeated by the next one before its time.
 
 mod keys;
+mod trace;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::{Instrument as _, Span};
 
 use self::keys::Keys;
 use super::order::Permit;
@@ -47,11 +49,24 @@ pub struct Sharing {
 
 type Followers = BTreeMap<(AskId, Key), UnboundedSender<Key>>;
 
+type Flight = Shared<BoxFuture<'static, Outcome>>;
+
 enum Slot {
-    Flying(Shared<BoxFuture<'static, Outcome>>),
+    /// With the span of the ask that began it.
+    Flying(Flight, Span),
     /// With its number.
     AtHand(Grant, u64),
     Cooling(Refused),
+}
+
+/// How an ask begins.
+enum Begun {
+    /// An exchange of its own.
+    Own(Flight),
+    /// One that another ask began.
+    Joined(Flight),
+    /// What is known without any.
+    Known(Outcome),
 }
 
 /// What becomes of an ask.
@@ -115,33 +130,40 @@ impl Sharing {
     /// Gets a token, by an exchange of its own only where nobody else's will do. `place` is kept until that has ended,
     /// however long the one who asked waits for it, and is told how the endpoint fared.
     pub async fn ask(&self, ask: Ask, want: Want, place: Option<Arc<Permit>>) -> Outcome {
-        let (flight, joined) = {
-            let mut slots = self.slots();
-            let attempts = match slots.get(&ask.id()) {
-                Some(Slot::Flying(flight)) => Err(flight.clone()),
-                Some(Slot::AtHand(grant, _)) if want.is_met_by(grant, self.clock.now()) => {
-                    self.metrics.shared();
-                    return Outcome::Granted(grant.clone());
-                }
-                Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => {
-                    return Outcome::Refused(refused.clone());
-                }
-                Some(Slot::Cooling(refused)) => Ok(refused.attempts),
-                Some(Slot::AtHand(..)) | None => Ok(0),
-            };
-            match attempts {
-                Err(flight) => (flight, true),
-                Ok(attempts) => match self.take(&ask) {
-                    Err(refused) => return Outcome::Refused(*refused),
-                    Ok(()) => (self.take_off(&mut slots, ask, attempts, place), false),
-                },
-            }
+        let landed = async |flight| tokio::time::timeout(want.patience, flight).await.unwrap_or(Outcome::Pending);
+        let outcome = match self.begin(ask, want, place) {
+            Begun::Own(flight) => return landed(flight).await,
+            Begun::Joined(flight) => landed(flight).await,
+            Begun::Known(outcome) => outcome,
         };
-        let outcome = tokio::time::timeout(want.patience, flight).await.unwrap_or(Outcome::Pending);
-        if joined && matches!(outcome, Outcome::Granted(_)) {
+        if matches!(outcome, Outcome::Granted(_)) {
             self.metrics.shared();
         }
+        trace::ends(&outcome);
         outcome
+    }
+
+    fn begin(&self, ask: Ask, want: Want, place: Option<Arc<Permit>>) -> Begun {
+        let mut slots = self.slots();
+        let attempts = match slots.get(&ask.id()) {
+            Some(Slot::Flying(flight, begun_by)) => {
+                trace::joins(Some(begun_by));
+                return Begun::Joined(flight.clone());
+            }
+            Some(Slot::AtHand(grant, _)) if want.is_met_by(grant, self.clock.now()) => {
+                trace::joins(None);
+                return Begun::Known(Outcome::Granted(grant.clone()));
+            }
+            Some(Slot::Cooling(refused)) if refused.holds(want, self.clock.now()) => {
+                return Begun::Known(Outcome::Refused(refused.clone()));
+            }
+            Some(Slot::Cooling(refused)) => refused.attempts,
+            Some(Slot::AtHand(..)) | None => 0,
+        };
+        match self.take(&ask) {
+            Err(refused) => Begun::Known(Outcome::Refused(*refused)),
+            Ok(()) => Begun::Own(self.take_off(&mut slots, ask, attempts, place)),
+        }
     }
 
     /// When the token that is at hand for this ask was asked for.
@@ -188,7 +210,7 @@ impl Sharing {
     pub fn set_back(&self, by: Duration) {
         for slot in self.slots().values_mut() {
             match slot {
-                Slot::Flying(_) => {}
+                Slot::Flying(..) => {}
                 Slot::AtHand(grant, _) => grant.life.since = earlier(grant.life.since, by),
                 Slot::Cooling(refused) => refused.failed_at = earlier(refused.failed_at, by),
             }
@@ -211,7 +233,8 @@ impl Sharing {
         ask: Ask,
         attempts: u32,
         place: Option<Arc<Permit>>,
-    ) -> Shared<BoxFuture<'static, Outcome>> {
+    ) -> Flight {
+        trace::begins();
         let now = self.clock.now();
         slots.retain(|id, slot| {
             let old = matches!(slot, Slot::Cooling(refused) if since(now, refused.failed_at) > FORGOTTEN);
@@ -222,7 +245,7 @@ impl Sharing {
         });
         let (id, jitter, endpoint) = (ask.id(), ask.jitter(), ask.endpoint.clone());
         // A task of its own: it ends even where nobody waits any longer.
-        let landing = tokio::spawn(self.clone().fly(ask, attempts, place));
+        let landing = tokio::spawn(self.clone().fly(ask, attempts, place).in_current_span());
         let sharing = self.clone();
         let flight = landing.map(move |landed| {
             landed.unwrap_or_else(|_| {
@@ -231,7 +254,7 @@ impl Sharing {
             })
         });
         let flight = flight.boxed().shared();
-        slots.insert(id, Slot::Flying(flight.clone()));
+        slots.insert(id, Slot::Flying(flight.clone(), Span::current()));
         flight
     }
 
@@ -248,7 +271,7 @@ impl Sharing {
                 _ => place.answered(),
             }
         }
-        match result {
+        let outcome = match result {
             Ok(grant) => {
                 if let Some(rate) = lock(&self.rates).get_mut(&id) {
                     rate.granted(grant.life.lasts);
@@ -263,7 +286,9 @@ impl Sharing {
                 Outcome::Granted(grant)
             }
             Err(failure) => self.cool(id, Refused { failure, attempts: attempts.saturating_add(1), failed_at, jitter }),
-        }
+        };
+        trace::ends(&outcome);
+        outcome
     }
 
     fn cool(&self, id: AskId, refused: Refused) -> Outcome {

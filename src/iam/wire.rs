@@ -127,6 +127,12 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// IAM's id of the request that was answered with this grant, if it may be shown.
+    #[must_use]
+    pub fn transaction_id(self, answer: &Answer<'_>, grant: &Grant) -> Option<String> {
+        self.shown(answer.transaction_id?).filter(|id| !is_echo(id, grant.token.expose_secret()))
+    }
+
     /// A code or an id that may be shown: short and plain, and no part of what was sent.
     fn shown(self, text: &str) -> Option<String> {
         let mut sent = [Some(self.ask.credential.secret()), self.assuming].into_iter().flatten();

@@ -19,6 +19,7 @@ const RUN_FLAGS: &[(&str, &str)] = &[
     ("--allow-insecure-http", "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP"),
     ("--concurrency <N>", "IAM_TOKEN_OPERATOR_CONCURRENCY"),
     ("--key-health <BOOL>", "IAM_TOKEN_OPERATOR_KEY_HEALTH"),
+    ("--otlp-endpoint <URL>", "IAM_TOKEN_OPERATOR_OTLP_ENDPOINT"),
     ("--health-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_HEALTH_BIND_ADDRESS"),
     ("--metrics-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_METRICS_BIND_ADDRESS"),
     ("--metrics-per-object-limit <N>", "IAM_TOKEN_OPERATOR_METRICS_PER_OBJECT_LIMIT"),

@@ -88,11 +88,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "iam-token-operator.endpointPorts" -}}
 {{- $ports := list }}
 {{- range concat .Values.allowedEndpoints (compact (list .Values.proxy.httpsProxy)) }}
-{{- $url := urlParse . }}
-{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" }}
-{{- $ports = append $ports (int (default (eq $url.scheme "http" | ternary "80" "443") $port)) }}
+{{- $ports = append $ports (int (include "iam-token-operator.port" .)) }}
 {{- end }}
 {{- $ports | uniq | toJson }}
+{{- end }}
+
+{{/* The port of a URL. */}}
+{{- define "iam-token-operator.port" -}}
+{{- $url := urlParse . }}
+{{- default (eq $url.scheme "http" | ternary "80" "443") (regexFind ":[0-9]+$" $url.host | trimPrefix ":") }}
 {{- end }}
 
 {{/* What values.schema.json can't say, or not clearly. */}}

@@ -1,6 +1,6 @@
 //! The act that is for those who read the target: restarting a workload.
 
-use tracing::info;
+use tracing::{Span, info, instrument};
 
 use super::{Job, Outcome};
 use crate::api::{Reason, Workload};
@@ -13,10 +13,12 @@ use crate::core::status::Note;
 
 impl Job<'_> {
     /// Restarts the workload at this place of the spec for the token in the target.
+    #[instrument(skip_all, fields(workload))]
     pub(super) async fn restart(&self, place: usize, remembered: &mut Remembered) -> Result<Outcome, Outcome> {
         let (Some(workload), Some(record)) = (self.plan.restart.workloads.get(place), self.record()) else {
             return Err(Outcome::Lost);
         };
+        Span::current().record("workload", workload.to_string());
         let (client, namespace) = (&self.context.client, &self.key.namespace);
         let annotation = annotation(&self.key.name);
         let restarted = cluster::workload::restart(client, namespace, workload, &annotation, &record.token).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use tracing::warn;
+use tracing::{Instrument as _, info_span, warn};
 
 use super::{Look, SOON, Scene, claimed_target};
 use crate::api::{IamTokenStatus, Listed};
@@ -33,6 +33,7 @@ impl Look<'_> {
         outcome: Outcome,
     ) -> Action {
         self.counted.came_to(outcome);
+        self.reason = problem.map(Problem::reason);
         let mut after = status::next(scene.before, &situation(scene, problem), scene.now);
         after.restarts.clone_from(&scene.observed.memory.restarts.done);
         let look = next_look(scene.plan, &scene.observed, scene.now);
@@ -48,6 +49,7 @@ impl Look<'_> {
         problem: &Problem,
     ) -> Action {
         self.counted.came_to(Outcome::Refused);
+        self.reason = Some(problem.reason());
         let target = claimed_target(token);
         let mut seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
         self.remembered.memory.correct(&mut seen, self.context.server_time.ahead());
@@ -79,7 +81,8 @@ impl Look<'_> {
         if !self.context.admits_status(self.key, &mut self.places) {
             return Action::requeue(LONGEST_SLEEP);
         }
-        match cluster::status::write(&self.context.client, self.key, &self.seen, after).await {
+        let span = info_span!(parent: &self.span(), "status");
+        match cluster::status::write(&self.context.client, self.key, &self.seen, after).instrument(span).await {
             Ok(version) => {
                 self.remembered.written = version.parse().unwrap_or_default();
                 let notes = [status::transition(before, after), key_health::transition(before, after)];
@@ -95,13 +98,14 @@ impl Look<'_> {
             }
             Err(problem) => {
                 self.counted.came_to(Outcome::Failed);
-                warn!(iamtoken = %self.key, "{}", Problem::Api(problem).message());
+                let problem = Problem::Api(problem);
+                warn!(iamtoken = %self.key, reason = %problem.reason(), "{}", problem.message());
                 Action::requeue(SOON)
             }
         }
     }
 
-    pub(super) async fn publish(&self, note: &Note) {
+    pub(super) async fn publish(&mut self, note: &Note) {
         let regarding = ObjectReference {
             api_version: Some("iamtoken.dev/v1alpha1".into()),
             kind: Some("IamToken".into()),
@@ -110,7 +114,8 @@ impl Look<'_> {
             uid: Some(self.remembered.uid.clone()),
             ..ObjectReference::default()
         };
-        self.context.events.publish(note, &regarding).await;
+        let span = self.span();
+        self.context.events.publish(note, &regarding).instrument(span).await;
     }
 }
 

@@ -7,7 +7,7 @@ use super::labels::{Resource, Verb};
 use crate::cluster::deadline::is_watch;
 
 /// The verb and the resource of a request.
-pub(super) fn classify(method: &Method, uri: &Uri) -> (Verb, Resource) {
+pub(in crate::telemetry) fn classify(method: &Method, uri: &Uri) -> (Verb, Resource) {
     let mut path = uri.path().trim_start_matches('/').split('/').peekable();
     let prefix = if path.next() == Some("api") { 1 } else { 2 };
     let mut path = path.skip(prefix).peekable();

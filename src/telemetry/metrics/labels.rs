@@ -143,7 +143,7 @@ pub(super) fn results() -> impl Iterator<Item = &'static str> {
 }
 
 /// What this exchange came to.
-pub(super) fn result(result: Result<&Grant, &Failure>) -> &'static str {
+pub(crate) fn result(result: Result<&Grant, &Failure>) -> &'static str {
     result.map_or_else(|failure| failure.reason().as_str(), |_| OK)
 }
 

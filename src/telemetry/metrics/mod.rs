@@ -28,7 +28,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
+pub(super) use self::api_request::classify;
 pub use self::gate::{Gate, Review};
+pub(crate) use self::labels::result;
 use self::labels::{Build, Exchanged, Of, Requested, To, Transaction, With};
 pub use self::labels::{Outcome, Resource, State, Verb};
 use self::live::Live;
@@ -201,6 +203,12 @@ impl Inner {
 // === impl Reconcile ===
 
 impl Reconcile {
+    /// What it came to until now.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
     /// What it came to; of several things, the one that matters most.
     pub fn came_to(&mut self, outcome: Outcome) {
         self.outcome = self.outcome.max(outcome);
