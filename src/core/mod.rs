@@ -5,6 +5,8 @@
 
 pub mod asker;
 pub mod breaker;
+pub mod bucket;
+pub mod budget;
 pub mod credential;
 pub mod decide;
 pub mod defaults;
@@ -28,6 +30,7 @@ pub mod record;
 pub mod render;
 pub mod restart;
 pub mod schedule;
+pub mod spam;
 pub mod status;
 pub mod target;
 pub mod template;
