@@ -98,6 +98,8 @@ reasons! {
     ExchangesPaced,
     /// Others whose tokens expire sooner are refreshed first.
     Queued,
+    /// Much was changed in the namespace, and what the operator does for it in a minute is used up.
+    NamespaceOverBudget,
     /// IAM answered with a redirect, which is never followed.
     IamRedirected,
     /// IAM answered with something that is no usable token.

@@ -44,6 +44,11 @@ pub(super) struct Run {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     concurrency: usize,
 
+    /// How much is done for one namespace in a minute beside routine refreshes, ten minutes' worth at once; 0: no limit
+    #[arg(long, env = "IAM_TOKEN_OPERATOR_NAMESPACE_BUDGET", default_value_t = 300, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    namespace_budget: u32,
+
     /// Ask IAM a few times a day when each API key expires, where its identity may read that
     #[arg(long, env = "IAM_TOKEN_OPERATOR_KEY_HEALTH", default_value_t = true, action = ArgAction::Set,
         value_name = "BOOL")]
@@ -123,6 +128,7 @@ impl Run {
             namespaces: named(self.watch_namespaces),
             credential_namespaces: named(self.credential_namespaces),
             concurrency: self.concurrency,
+            namespace_budget: self.namespace_budget,
         };
         let clock = Arc::new(SystemClock);
         info!(version = env!("CARGO_PKG_VERSION"), endpoints = %settings.defaults.endpoints, "starting");

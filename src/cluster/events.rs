@@ -1,5 +1,6 @@
 //! Publishing events, at best effort: an event that is lost must not hold up a refresh.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -8,7 +9,10 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tracing::debug;
 
 use crate::api::Workload;
+use crate::clock::Clock;
+use crate::core::spam::SpamFilter;
 use crate::core::status::Note;
+use crate::core::view::Key;
 
 /// The longest note that the API server takes, in bytes (`pkg/apis/events/validation`).
 const LONGEST: usize = 1024;
@@ -18,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
+    filter: Arc<Mutex<SpamFilter>>,
+    clock: Arc<dyn Clock>,
 }
 
 // === impl Events ===
@@ -25,12 +31,17 @@ pub struct Events {
 impl Events {
     /// Reports as `iam-token-operator`.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { recorder: Recorder::new(client, Reporter::from("iam-token-operator")) }
+    pub fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
+        let recorder = Recorder::new(client, Reporter::from("iam-token-operator"));
+        Self { recorder, filter: Arc::default(), clock }
     }
 
-    /// Publishes one event about the object; a failure is only logged.
+    /// Publishes one event about the object, unless it has had many; a failure is only logged.
     pub async fn publish(&self, note: &Note, regarding: &ObjectReference) {
+        if !self.admits(regarding) {
+            debug!(?regarding.namespace, ?regarding.name, reason = %note.reason, "one event too many");
+            return;
+        }
         let event = Event {
             type_: if note.warning { EventType::Warning } else { EventType::Normal },
             reason: note.reason.as_str().to_owned(),
@@ -43,6 +54,13 @@ impl Events {
             Ok(Err(error)) => debug!(%error, "an event was not published"),
             Err(_) => debug!("an event was not published in time"),
         }
+    }
+
+    fn admits(&self, regarding: &ObjectReference) -> bool {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let object = Key { namespace: text(&regarding.namespace), name: text(&regarding.name) };
+        let now = self.clock.moment().steady;
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner).admits(&object, now)
     }
 }
 

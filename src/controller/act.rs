@@ -133,6 +133,7 @@ impl Job<'_> {
         };
         remembered.memory.written = self.write(&record, &grant.token).await?;
         remembered.memory.wrote(&record.token);
+        remembered.memory.routine.granted(grant.life);
         info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
         let repair = why == Why::Missing && self.observed.had_target(self.plan);
         Ok(Outcome::Done(repair.then(|| self.repaired(remembered))))

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OnceCell};
 
+use super::budget::Budgets;
 use super::credentials::Credentials;
 use super::health::Vitals;
 use super::lead::Lead;
@@ -18,8 +19,10 @@ use crate::clock::Clock;
 use crate::cluster::events::Events;
 use crate::cluster::server_time::ServerTime;
 use crate::cluster::service_account;
+use crate::core::budget::Dues;
 use crate::core::defaults::Defaults;
 use crate::core::failure::Failure;
+use crate::core::lease::Moment;
 use crate::core::memory::Memory;
 use crate::core::observed::Seen;
 use crate::core::plan::Plan;
@@ -46,6 +49,8 @@ pub(super) struct Context {
     pub(super) tokens_listed: Notify,
     /// What is lent by `ClusterIamCredentials`.
     pub(super) credentials: Credentials,
+    /// What each namespace has used of its budget.
+    pub(super) budget: Budgets,
     own_name: Arc<OnceCell<String>>,
     clock: Arc<dyn Clock>,
     orders: Orders,
@@ -71,6 +76,7 @@ pub(super) struct Process {
     /// The user name of the operator itself, once somebody had to know.
     pub(super) own_name: Arc<OnceCell<String>>,
     pub(super) credentials: Credentials,
+    pub(super) budget: Budgets,
 }
 
 /// Who may do anything, and who may only write a status: two lines, so that a slow IAM holds up no status.
@@ -105,6 +111,10 @@ pub(super) struct Remembered {
     pub(super) memory: Memory,
     /// Which ask the source Secret in this state, and the spec with this digest, came to.
     pub(super) ask: Option<(Mark, String, AskId)>,
+    /// How it stands to the budget of its namespace.
+    pub(super) dues: Dues,
+    /// When its status was written last.
+    pub(super) told: Option<Instant>,
     /// The `IamToken`'s resourceVersion after our own last write: an older copy is not acted upon.
     pub(super) written: u64,
     /// The resourceVersion of a copy that is known to be outdated, and was seen to be so before.
@@ -143,6 +153,7 @@ impl Context {
             metrics,
             tokens_listed,
             credentials: process.credentials,
+            budget: process.budget,
             own_name: process.own_name,
             clock,
             orders,
@@ -155,6 +166,10 @@ impl Context {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        self.clock.moment()
     }
 
     /// Whether it is the ServiceAccount that the operator runs as.

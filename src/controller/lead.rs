@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{Stream, stream};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
@@ -18,6 +19,8 @@ pub(super) struct Lead {
     /// `None` where it is the only one.
     candidate: Option<Arc<Mutex<Candidate>>>,
     changes: Arc<watch::Sender<bool>>,
+    /// When it last began.
+    began: Arc<Mutex<Timestamp>>,
 }
 
 // === impl Lead ===
@@ -27,12 +30,18 @@ impl Lead {
     pub(super) fn new(clock: Arc<dyn Clock>, name: Option<String>) -> Self {
         let changes = watch::Sender::new(name.is_none());
         let candidate = name.map(|name| Arc::new(Mutex::new(Candidate::new(name))));
-        Self { clock, candidate, changes: Arc::new(changes) }
+        let began = Arc::new(Mutex::new(clock.now()));
+        Self { clock, candidate, changes: Arc::new(changes), began }
     }
 
     /// Whether it may act now.
     pub(super) fn holds(&self) -> bool {
         self.candidate.as_ref().is_none_or(|it| lock(it).leads_for(self.clock.moment()).is_some())
+    }
+
+    /// When it began to act.
+    pub(super) fn began(&self) -> Timestamp {
+        *lock(&self.began)
     }
 
     /// Yields whenever it begins to lead.
@@ -115,6 +124,9 @@ impl Lead {
     /// Tells those who wait, if it has begun or ended.
     fn tell(&self) {
         let leads = self.holds();
+        if leads && !*self.changes.borrow() {
+            *lock(&self.began) = self.clock.now();
+        }
         let changed = self.changes.send_if_modified(|before| std::mem::replace(before, leads) != leads);
         match (changed, leads) {
             (true, true) => info!("leading"),
@@ -124,6 +136,6 @@ impl Lead {
     }
 }
 
-fn lock(candidate: &Mutex<Candidate>) -> MutexGuard<'_, Candidate> {
-    candidate.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

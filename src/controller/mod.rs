@@ -2,6 +2,7 @@
 
 mod act;
 mod action;
+mod budget;
 mod context;
 mod credentials;
 mod health;
@@ -22,6 +23,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{debug, info, warn};
 
+use self::budget::Budgets;
 use self::context::{Context, Orders, Process};
 use self::credentials::{Credentials, Means};
 pub use self::health::Health;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub credential_namespaces: Vec<String>,
     /// How many refreshes may run at once.
     pub concurrency: usize,
+    /// How much is done for one namespace in a minute, beside routine refreshes; no limit where it is 0.
+    pub namespace_budget: u32,
     /// The lease that replicas compete for; none where there is only one.
     pub lease: Option<LeaseSettings>,
 }
@@ -115,12 +119,13 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     let client = with_deadlines(&server_time.read_by(&world.client, Arc::clone(&world.clock)), &metrics);
     let lead = Lead::new(Arc::clone(&world.clock), settings.lease.as_ref().map(|lease| lease.identity.clone()));
     let orders = Orders { work: Order::new(settings.concurrency), statuses: Order::new(settings.concurrency) };
-    metrics.begins(sources(&world.clock, &lead, &orders.work), &settings.defaults.endpoints);
+    let budget = Budgets::new(settings.namespace_budget, Arc::clone(&world.clock));
+    metrics.begins(sources(&world.clock, &lead, &orders.work, &budget), &settings.defaults.endpoints);
     let exchange = Failover::new(world.exchange, Arc::clone(&world.clock), metrics.clone());
     let process = Process {
         sharing: Sharing::new(Arc::new(exchange), Arc::clone(&world.clock), metrics.clone()),
         orders,
-        events: Events::new(client.clone()),
+        events: Events::new(client.clone(), Arc::clone(&world.clock)),
         defaults: settings.defaults.clone(),
         client: client.clone(),
         clock: world.clock,
@@ -130,6 +135,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
         metrics,
         own_name: Arc::default(),
         credentials: Credentials::new(settings.credential_namespaces, &settings.defaults),
+        budget: budget.clone(),
     };
     let clocks = process.steps.clone().watch(Arc::clone(&process.clock), process.sharing.clone());
     let scopes: Vec<Option<String>> = match settings.namespaces {
@@ -147,7 +153,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     }
     let means = Means::new(&process);
     health.begins(vitals, means.vitals.clone(), lead.clone(), shutdown.clone());
-    let clocks = future::join(clocks, process.credentials.clone().run(means));
+    let clocks = future::join3(clocks, budget.watch(), process.credentials.clone().run(means));
     let (ended, end) = tokio::sync::oneshot::channel();
     let controllers = async {
         let late = async {
@@ -170,10 +176,15 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
 }
 
 /// Where a scrape of the metrics looks, beside the lists of IamTokens.
-fn sources(clock: &Arc<dyn Clock>, lead: &Lead, work: &Order) -> Sources {
-    let (clock, lead, work) = (Arc::clone(clock), lead.clone(), work.clone());
+fn sources(clock: &Arc<dyn Clock>, lead: &Lead, work: &Order, budget: &Budgets) -> Sources {
+    let (clock, lead, work, budget) = (Arc::clone(clock), lead.clone(), work.clone(), budget.clone());
     let queue = move || Queue { waiting: work.waiting(), oldest: work.longest_wait().unwrap_or_default() };
-    Sources { clock, leads: Box::new(move || lead.holds()), queue: Box::new(queue) }
+    Sources {
+        clock,
+        leads: Box::new(move || lead.holds()),
+        queue: Box::new(queue),
+        over: Box::new(move || budget.over()),
+    }
 }
 
 /// One controller for one namespace, or for all.

@@ -1,5 +1,6 @@
 //! One look at one `IamToken`: observe, decide, act until there is nothing left to do, then say so in its status.
 
+mod budget;
 mod say;
 mod trace;
 
@@ -13,6 +14,7 @@ use kube::runtime::controller;
 use kube::{Resource as _, ResourceExt as _};
 use tracing::{Instrument as _, Span, debug, warn};
 
+use self::budget::is_old;
 use self::say::{requeue, situation};
 use super::act::{Job, Outcome as Act};
 use super::action::Action;
@@ -115,7 +117,9 @@ async fn look_at(
     counted: Reconcile,
 ) -> Action {
     let seen = Mark { uid: remembered.uid.clone(), version: token.resource_version().unwrap_or_default() };
-    let mut look = Look { context, key, remembered, places, seen, moved: false, counted, reason: None, span: None };
+    let old = is_old(token, context.lead.began());
+    let (moved, covered, reason, span) = Default::default();
+    let mut look = Look { context, key, remembered, places, seen, moved, old, covered, counted, reason, span };
     let action = look.at(token).await;
     look.end();
     context.remember(key, look.remembered);
@@ -137,6 +141,10 @@ struct Look<'a> {
     seen: Mark,
     /// The Secret that was the target before is gone.
     moved: bool,
+    /// The `IamToken` is from before this process began to act.
+    old: bool,
+    /// What comes next is paid for by what was done before.
+    covered: bool,
     /// It in the metrics.
     counted: Reconcile,
     /// Why not all is well, as the status says it.
@@ -222,11 +230,14 @@ impl Look<'_> {
         let api_key = ApiKey::of(&plan.asker, known_of_key);
         let scene = Scene { plan, observed, before, now, api_key };
         ControlFlow::Break(match decide::decide(plan, &observed, scene.now) {
-            Step::Work(work) if self.is_admitted(work, &scene) => match self.work(work, &scene).await {
-                Progress::Made => return ControlFlow::Continue(()),
-                Progress::Pending => self.wait_for_iam(scene).await,
+            Step::Work(work) => match self.pay(work, &scene) {
+                Err(until) => self.wait_for_budget(work, until, &scene).await,
+                Ok(()) if self.is_admitted(work, &scene) => match self.work(work, &scene).await {
+                    Progress::Made => return ControlFlow::Continue(()),
+                    Progress::Pending => self.wait_for_iam(scene).await,
+                },
+                Ok(()) => self.stand_in_line(work, &scene).await,
             },
-            Step::Work(work) => self.stand_in_line(work, &scene).await,
             Step::Rest => self.settle(&scene, None, None, Outcome::Rested).await,
             Step::Refuse(problem) => self.settle(&scene, Some(&problem), None, Outcome::Refused).await,
             Step::Wait(problem, retry_at) => self.settle(&scene, Some(&problem), retry_at, Outcome::Waiting).await,
@@ -238,6 +249,7 @@ impl Look<'_> {
         let job = Job { context: self.context, key: self.key, plan: scene.plan, observed: &scene.observed, place };
         match job.run(work, &mut self.remembered).instrument(span).await {
             Act::Done(note) => {
+                self.spend(work, true);
                 self.counted.came_to(Outcome::Acted);
                 self.moved |= work == Work::Remove;
                 let known = self.known(scene.plan);
@@ -247,8 +259,12 @@ impl Look<'_> {
                 }
             }
             Act::Pending => return Progress::Pending,
-            Act::Lost => debug!(iamtoken = %self.key, "somebody else wrote the target at the same time"),
+            Act::Lost => {
+                self.spend(work, false);
+                debug!(iamtoken = %self.key, "somebody else wrote the target at the same time");
+            }
             Act::Failed(failed) => {
+                self.spend(work, false);
                 self.counted.came_to(Outcome::Failed);
                 let problem = &failed.problem;
                 let (reason, transaction_id) = (problem.reason(), problem.transaction_id());
@@ -261,6 +277,7 @@ impl Look<'_> {
 
     /// IAM has not answered yet, and may yet. The status says what it said before, but for a token that has expired.
     async fn wait_for_iam(&mut self, scene: Scene<'_>) -> Action {
+        self.keep_paid();
         let scene = Scene { now: self.context.now(), ..scene };
         let trouble = scene.observed.memory.trouble.as_ref().map(|trouble| &trouble.problem);
         self.settle(&scene, trouble, Some(later(scene.now, JOIN_AGAIN)), Outcome::Waiting).await
@@ -274,6 +291,7 @@ impl Look<'_> {
     /// Others go first. The status is left as it is, but for a token that expires meanwhile, an endpoint that fails, a
     /// wait that takes long, and a token that is in place already.
     async fn stand_in_line(&mut self, work: Work, scene: &Scene<'_>) -> Action {
+        self.keep_paid();
         self.counted.came_to(Outcome::Waiting);
         let line = self.context.in_line(self.key, &lane(work, scene.plan));
         let told = scene.observed.memory.trouble.as_ref().map(|trouble| trouble.problem.clone());
@@ -281,8 +299,19 @@ impl Look<'_> {
         let problem = told
             .or_else(|| line.trouble.map(|failure| scene.plan.asker.veiled(Problem::Iam(failure))))
             .or_else(|| long.then_some(Problem::Queued));
-        let ready = status::is_ready(scene.before, &situation(scene, problem.as_ref()), scene.now);
         let again = (!long).then(|| later(scene.now, WORTH_A_WORD));
+        self.hold(work, scene, problem, again).await
+    }
+
+    /// Nothing is done before `again`, unless something happens. A wait is told where there is a `problem` to tell of.
+    async fn hold(
+        &mut self,
+        work: Work,
+        scene: &Scene<'_>,
+        problem: Option<Problem>,
+        again: Option<Timestamp>,
+    ) -> Action {
+        let ready = status::is_ready(scene.before, &situation(scene, problem.as_ref()), scene.now);
         let refreshed = matches!(work, Work::Restart(_));
         if problem.is_some() || refreshed || (status::was_ready(scene.before) && !ready) {
             return self.settle(scene, problem.as_ref(), again, Outcome::Waiting).await;

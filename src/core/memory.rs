@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::budget::Routine;
 use super::decide::Work;
 use super::observed::{Facts, Seen};
 use super::pace::Pace;
@@ -30,6 +31,8 @@ pub struct Memory {
     /// The target as our own last write left it. Where that is not as planned, some admission rule changes what we
     /// write, and writing it again would go on for ever.
     pub written: Option<Mark>,
+    /// What this process did last, which tells what is routine.
+    pub routine: Routine,
     /// The token in the target.
     pub token: Option<Met>,
     /// Restarts of workloads, and those that failed: each by itself, so that none holds up a refresh or another.
@@ -133,6 +136,7 @@ impl Memory {
             *since = earlier(*since, by);
         }
         self.repairs.set_back(by);
+        self.routine.set_back(by);
         self.restarts.set_back(by);
         if let Some(met) = &mut self.token {
             met.older_by = met.older_by.saturating_add(by);

@@ -5,6 +5,8 @@
 
 pub mod asker;
 pub mod breaker;
+pub mod bucket;
+pub mod budget;
 pub mod credential;
 pub mod decide;
 pub mod defaults;
@@ -29,6 +31,7 @@ pub mod render;
 pub mod restart;
 pub mod schedule;
 pub mod scrapers;
+pub mod spam;
 pub mod status;
 pub mod target;
 pub mod template;

@@ -151,6 +151,13 @@ pub enum Problem {
     Iam(Failure),
     /// Others go first.
     Queued,
+    /// The namespace has used up its budget.
+    OverBudget {
+        /// The namespace.
+        namespace: String,
+        /// How many acts it has a minute.
+        per_minute: u32,
+    },
     /// No such workload.
     WorkloadNotFound {
         /// Its kind and name.
@@ -248,6 +255,7 @@ impl Problem {
             Self::Api(problem) => problem.kind.reason(),
             Self::Iam(failure) => failure.reason(),
             Self::Queued => Reason::Queued,
+            Self::OverBudget { .. } => Reason::NamespaceOverBudget,
             Self::WorkloadNotFound { .. } => Reason::WorkloadNotFound,
             Self::RestartDenied { .. } => Reason::RestartDenied,
             Self::RestartTooLate { .. } => Reason::RestartTooLate,
@@ -262,7 +270,7 @@ impl Problem {
             Self::Iam(failure) => failure.needs_a_person(),
             Self::Lent { why, .. } => why.needs_a_person(),
             // What is installed together may come in any order.
-            Self::Queued | Self::LendersUnknown | Self::WorkloadNotFound { .. } => false,
+            Self::Queued | Self::OverBudget { .. } | Self::LendersUnknown | Self::WorkloadNotFound { .. } => false,
             _ => true,
         }
     }
@@ -280,7 +288,7 @@ impl Problem {
             },
             Self::Iam(failure) => failure.retry(),
             Self::Lent { why, .. } => why.retry(),
-            Self::Queued | Self::LendersUnknown => Retry::Soon,
+            Self::Queued | Self::OverBudget { .. } | Self::LendersUnknown => Retry::Soon,
             // ServiceAccounts, roles and workloads are not watched.
             Self::ServiceAccountNotFound { .. }
             | Self::TokenRequestRefused { .. }

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::bucket::{Allowance, Bucket};
+
 /// So many exchanges in a row are made at once.
 const AT_ONCE: f64 = 10.0;
 
@@ -16,8 +18,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 /// What one credential has used of its rate. Its times are monotonic.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rate {
-    /// How many were taken and not given back yet, and when that was reckoned.
-    used: Option<(f64, Instant)>,
+    bucket: Bucket,
     /// The last token's lifetime.
     lasts: Option<Duration>,
 }
@@ -30,12 +31,7 @@ impl Rate {
     /// # Errors
     /// How long to wait where none is left.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let after = self.used(now) + 1.0;
-        if after > AT_ONCE {
-            return Err(self.period().mul_f64(after - AT_ONCE).max(SHORTEST_WAIT));
-        }
-        self.used = Some((after, now));
-        Ok(())
+        self.bucket.take(self.allowance(), now).map_err(|wait| wait.max(SHORTEST_WAIT))
     }
 
     /// A token was given that lives so long.
@@ -46,18 +42,12 @@ impl Rate {
     /// Whether all is given back, so that it need not be kept.
     #[must_use]
     pub fn is_whole(&self, now: Instant) -> bool {
-        self.used(now) <= 0.0
+        self.bucket.is_whole(self.allowance(), now)
     }
 
-    fn used(&self, now: Instant) -> f64 {
-        self.used.map_or(0.0, |(used, at)| {
-            let given_back = now.saturating_duration_since(at).as_secs_f64() / self.period().as_secs_f64();
-            (used - given_back).max(0.0)
-        })
-    }
-
-    fn period(&self) -> Duration {
-        self.lasts.map_or(PERIOD, |lasts| PERIOD.min(lasts / 10)).max(SHORTEST_WAIT)
+    fn allowance(&self) -> Allowance {
+        let period = self.lasts.map_or(PERIOD, |lasts| PERIOD.min(lasts / 10)).max(SHORTEST_WAIT);
+        Allowance { at_once: AT_ONCE, period }
     }
 }
 

@@ -26,6 +26,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("extraVolumeMounts: [{name: a}]", &["/extraVolumeMounts/0", "missing property 'mountPath'"]),
     // Out of what it may be.
     ("concurrency: 0", &["/concurrency", "minimum"]),
+    ("namespaceBudget: -1", &["/namespaceBudget", "minimum"]),
     ("concurrency: 1025", &["/concurrency", "maximum"]),
     ("metrics: {port: 70000}", &["/metrics/port", "maximum"]),
     ("tracing: {otlpEndpoint: 'otel-collector:4317'}", &["/tracing/otlpEndpoint", "does not match pattern"]),

@@ -18,6 +18,7 @@ const RUN_FLAGS: &[(&str, &str)] = &[
     ("--default-endpoint <URL>", "IAM_TOKEN_OPERATOR_DEFAULT_ENDPOINT"),
     ("--allow-insecure-http", "IAM_TOKEN_OPERATOR_ALLOW_INSECURE_HTTP"),
     ("--concurrency <N>", "IAM_TOKEN_OPERATOR_CONCURRENCY"),
+    ("--namespace-budget <N>", "IAM_TOKEN_OPERATOR_NAMESPACE_BUDGET"),
     ("--key-health <BOOL>", "IAM_TOKEN_OPERATOR_KEY_HEALTH"),
     ("--otlp-endpoint <URL>", "IAM_TOKEN_OPERATOR_OTLP_ENDPOINT"),
     ("--health-bind-address <ADDR:PORT>", "IAM_TOKEN_OPERATOR_HEALTH_BIND_ADDRESS"),

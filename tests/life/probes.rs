@@ -255,6 +255,7 @@ async fn a_look_that_hangs_turns_livez_which_names_it() {
         credential_namespaces: vec![],
         defaults: Endpoints::new(vec![Endpoint::parse(&world.iam.url(), true).unwrap()]).unwrap().into(),
         concurrency: 4,
+        namespace_budget: 300,
         lease: None,
     };
     let client = world.plane.client_for_service_account(OPERATOR_NAMESPACE, "iam-token-operator").await;

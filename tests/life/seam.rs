@@ -65,6 +65,7 @@ async fn clock_and_exchange_are_arguments() {
         credential_namespaces: vec![],
         defaults: Endpoints::new(vec![endpoint]).unwrap().into(),
         concurrency: 4,
+        namespace_budget: 300,
         lease: None,
     };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::sim::Break;
 use crate::sim::crowd::{most_at_once, reasons_after_a_minute, recovery};
+use crate::sim::hostile::churned;
 use crate::sim::iam::Mood;
 
 #[test]
@@ -29,4 +30,18 @@ fn after_an_hours_outage_they_recover_in_the_order_of_their_expiry() {
     // Single probes, at most one in five seconds once the pauses have grown, and the few before the breaker opened.
     assert!(recovery.calls_while_down < 800, "{recovery:?}");
     assert!(recovery.waited < Duration::from_secs(6), "{recovery:?}");
+}
+
+#[test]
+fn a_hostile_namespace_gets_its_budget_and_others_keep_their_promise() {
+    const PER_MINUTE: u32 = 30;
+    let (bounded, unbounded) = (churned(PER_MINUTE), churned(0));
+    for churned in [&bounded, &unbounded] {
+        assert_eq!(churned.stale, 0, "{churned:?}");
+        assert!(churned.neighbours >= 5 * 2, "each is refreshed: {churned:?}");
+    }
+    // Ten minutes' worth at once, half an hour's worth; two lives of 20 tokens, with at most four refreshes each that are routine.
+    let most = PER_MINUTE as usize * (10 + 31) + 20 * 3 * 4;
+    assert!(bounded.exchanges <= most && bounded.targets <= most, "{most}: {bounded:?}");
+    assert!(unbounded.exchanges > 3 * most, "without a budget this test must see it: {unbounded:?}");
 }

@@ -78,6 +78,11 @@ impl Look<'_> {
         if !self.context.lead.holds() {
             return Action::requeue(LONGEST_SLEEP);
         }
+        if let Err(wait) = self.pay_status(before, after) {
+            return Action::requeue(
+                then.after.map_or(wait, |after| after.min(wait)).clamp(SHORTEST_SLEEP, LONGEST_SLEEP),
+            );
+        }
         if !self.context.admits_status(self.key, &mut self.places) {
             return Action::requeue(LONGEST_SLEEP);
         }

@@ -104,6 +104,12 @@ impl Problem {
                  a while by itself; where it takes long, start the operator with a larger --concurrency."
                     .into()
             }
+            Self::OverBudget { namespace, per_minute } => format!(
+                "Namespace {namespace} is over its budget: beside routine refreshes the operator does {per_minute} things a \
+                 minute for it, ten minutes' worth at once. It is this one's turn in a while by itself. Find out who \
+                 changes IamTokens or Secrets there again and again; where so many changes are meant, start the operator \
+                 with a larger --namespace-budget."
+            ),
             Self::WorkloadNotFound { workload } => format!(
                 "{workload}, which is to be restarted for each token, does not exist. Create it in this namespace, or \
                  correct spec.restart.workloads; it is tried again by itself."

@@ -20,6 +20,8 @@ pub struct Sources {
     pub leads: Box<dyn Fn() -> bool + Send + Sync>,
     /// Who waits.
     pub queue: Box<dyn Fn() -> Queue + Send + Sync>,
+    /// How many namespaces are over their budgets.
+    pub over: Box<dyn Fn() -> usize + Send + Sync>,
 }
 
 /// Those who wait for their turn.
@@ -78,13 +80,15 @@ impl Collector for Live {
         let leads = sources.as_ref().is_some_and(|sources| (sources.leads)());
         let help = "1 while this replica acts, 0 while it stands by.";
         to.encode_descriptor("leader", help, None, MetricType::Gauge)?.encode_gauge(&i64::from(leads))?;
-        let Some(Sources { clock, queue, .. }) = &*sources else { return Ok(()) };
+        let Some(Sources { clock, queue, over, .. }) = &*sources else { return Ok(()) };
         let queue = queue();
         let help = "IamTokens that wait for their turn to work.";
         to.encode_descriptor("exchange_queue_depth", help, None, MetricType::Gauge)?.encode_gauge(&queue.waiting)?;
         let help = "How long the first of them has waited.";
         to.encode_descriptor("exchange_queue_oldest_age", help, Some(&Unit::Seconds), MetricType::Gauge)?
             .encode_gauge(&queue.oldest.as_secs_f64())?;
+        let help = "Namespaces that are over their budgets, so that what is no routine refresh waits.";
+        to.encode_descriptor("over_budget_namespaces", help, None, MetricType::Gauge)?.encode_gauge(&over())?;
         match self.list().filter(|_| leads) {
             Some(list) => Tally::of(&list, self.limit, clock.now()).encode(&mut to),
             None => Ok(()),

@@ -6,6 +6,7 @@ pub mod child;
 pub mod cluster;
 pub mod crowd;
 mod dice;
+pub mod hostile;
 pub mod iam;
 mod nature;
 mod oracle;

@@ -62,11 +62,45 @@ impl People {
 
     /// A source and an `IamToken` for it; each number gives others.
     pub fn create_pair(&mut self, number: usize) {
-        let (namespace, name) = (self.namespaces[0].clone(), format!("pair{number:05}"));
+        self.create_pair_in(0, number);
+    }
+
+    /// The same in the namespace at this place. Returns the key.
+    pub fn create_pair_in(&mut self, place: usize, number: usize) -> String {
+        let (namespace, name) = (self.namespaces[place].clone(), format!("pair{number:05}"));
         let (key, source) = (self.new_key(), format!("{name}-key"));
         self.put_source(&namespace, &source, &key);
         let spec = json!({"apiKeySecretRef": {"name": source}});
         self.create("iamtokens", &namespace, json!({"metadata": {"name": name}, "spec": spec}));
+        key
+    }
+
+    /// Who means harm does something to the pair of this number in the first namespace.
+    pub fn churn(&mut self, number: usize) {
+        let (namespace, name) = (self.namespaces[0].clone(), format!("pair{number:05}"));
+        let text = self.number();
+        match self.dice.below(6) {
+            0 | 1 => {
+                let key = self.new_key();
+                self.put_source(&namespace, &format!("{name}-key"), &key);
+            }
+            2 => {
+                let change = json!({"metadata": {"annotations": {"iamtoken.dev/refresh-requested": text}}});
+                self.change("iamtokens", &namespace, &name, &change);
+            }
+            3 => {
+                let target = format!("{name}-{}", self.dice.below(3));
+                self.change("iamtokens", &namespace, &name, &json!({"spec": {"target": {"name": target}}}));
+            }
+            4 => {
+                let target = self.oracle.tokens().into_iter().find(|((_, it), _)| *it == name).map(|(_, it)| it.target);
+                self.delete("secrets", &namespace, &target.unwrap_or(name));
+            }
+            _ => {
+                self.delete("iamtokens", &namespace, &name);
+                self.create_pair(number);
+            }
+        }
     }
 
     /// One of them does something.

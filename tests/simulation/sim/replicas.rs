@@ -25,6 +25,7 @@ pub struct Site {
     pub elects: bool,
     pub blind: bool,
     pub concurrency: usize,
+    pub budget: u32,
 }
 
 /// One place for a replica: when one ends, another begins.
@@ -70,6 +71,7 @@ impl Replica {
             credential_namespaces: vec![],
             defaults: Endpoints::new(vec![endpoint]).unwrap().into(),
             concurrency: site.concurrency,
+            namespace_budget: site.budget,
             lease,
         };
         let (stop, stopped) = oneshot::channel::<()>();

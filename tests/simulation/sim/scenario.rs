@@ -24,6 +24,8 @@ pub struct Scenario {
     pub people: Duration,
     /// The share of requests that fail in good times.
     pub drizzle: f64,
+    /// How much the operator does for a namespace in a minute, beside routine.
+    pub budget: u32,
     /// How many lines of the trace are kept.
     pub journal: usize,
     pub broken: Option<Break>,
@@ -69,6 +71,7 @@ impl Scenario {
             nature: minutes(&mut dice),
             people: minutes(&mut dice),
             drizzle: *dice.pick(&[0.0, 0.002, 0.01, 0.03]),
+            budget: 300,
             journal: 0,
             broken: None,
         }
@@ -88,6 +91,7 @@ impl Scenario {
             nature: never,
             people: never,
             drizzle: 0.0,
+            budget: 300,
             journal: 0,
             broken: None,
         }

@@ -47,7 +47,7 @@ impl Stage {
         cluster.on_write(Box::new(move |write| observer.wrote(write)));
         let people = People::new(&cluster, &iam, &oracle, Dice::new(dice.word()), scenario);
         let (elects, blind) = (elects && !broken(Break::Lease), broken(Break::WallClock));
-        let site = Site { truth, cluster, iam, sky, oracle, elects, blind, concurrency };
+        let site = Site { truth, cluster, iam, sky, oracle, elects, blind, concurrency, budget: scenario.budget };
         let replicas = (0..scenario.replicas).map(|number| Replica::new(&site, number)).collect();
         let nature = Nature::new(Dice::new(dice.word()));
         Self { scenario: scenario.clone(), dice, site, people, nature, replicas, begun: Instant::now() }
