@@ -1,8 +1,9 @@
-//! The HTTP/1.1 server behind both ports: a bounded number of connections, each of which must come to the point.
+//! The HTTP/1.1 server behind both ports: a bounded number of connections, each of which must come to the point, and the
+//! oldest of which makes room for who comes next.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
@@ -11,14 +12,16 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::tls::Certificate;
 
-/// More than this are not served at once: who comes next waits until one ends.
+/// More than this are not served at once: who comes next takes the place of the oldest. So nobody shuts kubelet out who
+/// holds connections open, or asks again and again on them.
 const MOST_CONNECTIONS: usize = 64;
 
 /// How long the TLS handshake may take, and the head of a request, counted from the end of the one before.
@@ -38,30 +41,40 @@ const BREATH: Duration = Duration::from_secs(1);
 /// # Errors
 /// Where nothing comes in any more.
 pub(super) async fn serve(listener: TcpListener, certificate: Option<Certificate>, routes: Router) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut served = VecDeque::with_capacity(MOST_CONNECTIONS);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, from) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                make_room(&mut served);
+                let routes = routes.clone().layer(Extension(ConnectInfo::<SocketAddr>(from)));
+                let acceptor = certificate.as_ref().map(Certificate::acceptor);
+                served.push_back(tokio::spawn(connection(stream, from, acceptor, routes)).abort_handle());
+            }
             Err(error) => {
                 debug!("a connection could not be accepted: {error}");
                 sleep(BREATH).await;
-                continue;
             }
-        };
-        let routes = routes.clone().layer(Extension(ConnectInfo::<SocketAddr>(from)));
-        let acceptor = certificate.as_ref().map(Certificate::acceptor);
-        tokio::spawn(async move {
-            let _place = place;
-            match acceptor {
-                None => answer(stream, routes).await,
-                Some(acceptor) => match timeout(HEAD, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => answer(stream, routes).await,
-                    Ok(Err(error)) => debug!(%from, "no TLS: {error}"),
-                    Err(_) => debug!(%from, "no TLS within {} s", HEAD.as_secs()),
-                },
-            }
-        });
+        }
+    }
+}
+
+fn make_room(served: &mut VecDeque<AbortHandle>) {
+    served.retain(|one| !one.is_finished());
+    if served.len() >= MOST_CONNECTIONS
+        && let Some(oldest) = served.pop_front()
+    {
+        oldest.abort();
+    }
+}
+
+async fn connection(stream: TcpStream, from: SocketAddr, acceptor: Option<TlsAcceptor>, routes: Router) {
+    match acceptor {
+        None => answer(stream, routes).await,
+        Some(acceptor) => match timeout(HEAD, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => answer(stream, routes).await,
+            Ok(Err(error)) => debug!(%from, "no TLS: {error}"),
+            Err(_) => debug!(%from, "no TLS within {} s", HEAD.as_secs()),
+        },
     }
 }
 

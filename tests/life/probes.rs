@@ -1,6 +1,7 @@
 //! What the probes say, and when.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,9 @@ use crate::harness::{
 
 /// A list that hangs, and the longest pauses before and after it.
 const A_HANGING_LIST: Duration = Duration::from_secs(100);
+
+/// More connections than the operator serves at once.
+const A_CROWD: usize = 100;
 
 /// `PATIENCE_AT_THE_END` of the controller.
 const THE_END: Duration = Duration::from_secs(20);
@@ -153,6 +157,42 @@ async fn a_replica_that_stands_by_is_ready_and_says_what_it_is() {
     says(probes, "/readyz", 200, "[+]lead ok: this replica stands by").await;
     first.operator.kill();
     says(probes, "/readyz", 200, "[+]lead ok: this replica leads").await;
+}
+
+#[tokio::test]
+async fn who_holds_connections_or_makes_ever_new_ones_keeps_no_probe_from_its_answer() {
+    let plane = prepared().await;
+    let world = world_in(plane, &allowed(plane).await, None, &[]).await;
+    let probes = world.operator.address("probes").await;
+    let end = Instant::now() + Duration::from_secs(3);
+    let connect = || TcpStream::connect(probes).unwrap();
+    let silent: Vec<_> = (0..A_CROWD).map(|_| connect()).collect();
+    let mut asking: Vec<_> = (0..A_CROWD).map(|_| connect()).collect();
+    for stream in &mut asking {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: it\r\n\r\n").unwrap();
+    }
+    let flood = std::thread::spawn(move || {
+        while Instant::now() < end {
+            let _some: Vec<_> = (0..32).map_while(|_| TcpStream::connect(probes).ok()).collect();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    while Instant::now() < end {
+        assert_eq!(get(probes, "/livez").unwrap().0, 200);
+        sleep(Duration::from_millis(50)).await;
+    }
+    flood.join().unwrap();
+    drop((silent, asking));
+}
+
+/// Those who are left over when nobody else comes.
+#[tokio::test]
+async fn who_says_nothing_is_hung_up_on() {
+    let plane = prepared().await;
+    let world = world_in(plane, &allowed(plane).await, None, &[]).await;
+    let mut silent = TcpStream::connect(world.operator.address("probes").await).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(silent.read(&mut [0; 8]).unwrap(), 0);
 }
 
 #[tokio::test]
