@@ -76,7 +76,7 @@ impl Job<'_> {
         outcome
     }
 
-    #[instrument(name = "observe", skip_all, fields(target = self.plan.target.name))]
+    #[instrument(name = "observe", skip_all, fields(target_secret = self.plan.target.name))]
     async fn look(&self) -> Result<Outcome, Outcome> {
         let seen = self.targets().look(&self.plan.target.name).await.map_err(|problem| self.failed(problem))?;
         self.context.with_view(|view| view.looked(&self.target(), seen));
@@ -134,7 +134,7 @@ impl Job<'_> {
         remembered.memory.written = self.write(&record, &grant.token).await?;
         remembered.memory.wrote(&record.token);
         remembered.memory.routine.granted(grant.life);
-        info!(iamtoken = %self.key, target = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
+        info!(iamtoken = %self.key, target_secret = self.plan.target.name, ?why, expires_at = %record.life().expires_at(), "refreshed");
         let repair = why == Why::Missing && self.observed.had_target(self.plan);
         Ok(Outcome::Done(repair.then(|| self.repaired(remembered))))
     }
@@ -198,7 +198,7 @@ impl Job<'_> {
         let (Standing::Ours(facts), Some(record)) = (self.observed.standing(), self.record()) else {
             return Err(Outcome::Lost);
         };
-        let observe = info_span!("observe", target = name);
+        let observe = info_span!("observe", target_secret = name);
         let payload = self.targets().payload(name).instrument(observe).await.map_err(|problem| self.failed(problem))?;
         let Some(token) = render::recover(self.observed.uid, record, &payload) else {
             remembered.memory.unrecoverable = Some(facts.mark.clone());
@@ -209,12 +209,12 @@ impl Job<'_> {
         let record = Record { owner, shape: self.plan.shape.clone(), server_ahead, ..record.clone() };
         remembered.memory.written = self.write(&record, &token).await?;
         remembered.memory.wrote(&record.token);
-        info!(iamtoken = %self.key, target = name, drifted, "rewritten");
+        info!(iamtoken = %self.key, target_secret = name, drifted, "rewritten");
         Ok(Outcome::Done(drifted.then(|| self.repaired(remembered))))
     }
 
     /// Removes the Secret that was the target before, if it is still ours.
-    #[instrument(skip_all, fields(target = self.observed.last_target))]
+    #[instrument(skip_all, fields(target_secret = self.observed.last_target))]
     async fn remove(&self) -> Result<Outcome, Outcome> {
         let Some(name) = self.observed.last_target else { return Ok(Outcome::Done(None)) };
         let seen = self.targets().look(name).await.map_err(|problem| self.failed(problem))?;
@@ -223,13 +223,13 @@ impl Job<'_> {
             && facts.record.as_ref().is_some_and(|record| ours(&record.owner))
         {
             self.targets().remove(name, &facts.mark).await.map_err(|problem| self.failed(problem))?;
-            info!(iamtoken = %self.key, target = name, "the target before was removed");
+            info!(iamtoken = %self.key, target_secret = name, "the target before was removed");
         }
         Ok(Outcome::Done(None))
     }
 
     /// One server-side apply, which fails where the target is not as it was seen. Returns what it left.
-    #[instrument(name = "apply", skip_all, fields(target = self.plan.target.name))]
+    #[instrument(name = "apply", skip_all, fields(target_secret = self.plan.target.name))]
     async fn write(&self, record: &Record, token: &SecretString) -> Result<Option<Mark>, Outcome> {
         let expect = match self.observed.target {
             Seen::Present(facts) => {

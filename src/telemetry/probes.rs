@@ -58,7 +58,7 @@ async fn set_level(State(level): State<LogLevel>, from: ConnectInfo<SocketAddr>,
     }
     match level.set(text.trim()) {
         Ok(()) => {
-            info!(level = text.trim(), "what is logged was changed");
+            info!(log_level = text.trim(), "what is logged was changed");
             (StatusCode::OK, text.trim().to_owned() + "\n")
         }
         Err(error) => (StatusCode::BAD_REQUEST, error + "\n"),

@@ -1,9 +1,12 @@
 //! What is logged can be changed while the process runs, from the pod itself.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use iam_token_operator::api::REFRESH_REQUESTED;
+use serde_json::Value;
+use testkit::fake_iam::FakeIam;
 
 use crate::harness::operator::ask;
 use crate::harness::{World, eventually, skipped};
@@ -83,4 +86,23 @@ fn address_of_this_host() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[tokio::test]
+async fn each_line_of_json_is_an_object_with_no_key_twice() {
+    let iam = FakeIam::start();
+    let endpoints = [iam.url()];
+    let world = World::begin_in(&[], iam, &endpoints, "debug", &["--log-format", "json"]).await;
+    world.put_pair("hpcs").await;
+    world.ready("hpcs").await;
+    refreshed(&world, "1").await;
+    let log = world.operator.log();
+    let ours: Vec<_> = log.lines().filter(|line| line.contains(r#""target":"iam_token_operator"#)).collect();
+    assert!(ours.iter().any(|line| line.contains(r#""target_secret":"hpcs""#)), "{log}");
+    for line in ours {
+        // JSON is YAML, and this parser of YAML refuses a key that comes twice.
+        let fields: BTreeMap<String, Value> =
+            serde_saphyr::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+        assert!(["timestamp", "level", "message"].iter().all(|key| fields.contains_key(*key)), "{line}");
+    }
 }

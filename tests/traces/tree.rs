@@ -45,7 +45,7 @@ impl Tree {
 
     fn lines(&self, depth: usize) -> Vec<String> {
         let own = format!("{}{}", "  ".repeat(depth), self.span.name);
-        let is_look = |tree: &&Self| tree.span.name == "observe" && tree.span.attributes.contains_key("target");
+        let is_look = |tree: &&Self| tree.span.name == "observe" && tree.span.attributes.contains_key("target_secret");
         let below = self.below.iter().filter(|tree| !is_look(tree));
         [own].into_iter().chain(below.flat_map(|tree| tree.lines(depth + 1))).collect()
     }
@@ -101,7 +101,7 @@ async fn a_first_refresh_is_one_tree_of_what_was_done() {
     assert_eq!(root.attributes["outcome"], "acted");
     assert_eq!((root.attributes.get("reason"), &root.error), (None, &None));
     assert_eq!(tree.get("observe", "source"), Some(&*format!("Secret {}/hpcs-key", world.namespace)));
-    assert_eq!(tree.get("apply", "target"), Some("hpcs"));
+    assert_eq!(tree.get("apply", "target_secret"), Some("hpcs"));
     assert_eq!(tree.get("exchange", "endpoint"), Some(&*world.iam.url()));
     assert_eq!((tree.get("exchange", "why"), tree.get("exchange", "shared")), (Some("Missing"), Some("false")));
     let post = tree.find("POST /identity/token").unwrap();

@@ -137,7 +137,7 @@ impl Scene {
         self.operator
             .log()
             .lines()
-            .filter(|line| line.contains("iam_token_operator") && line.ends_with(": Expired"))
+            .filter(|line| line.contains("iam_token_operator") && line.contains(": Expired"))
             .count()
     }
 
