@@ -7,7 +7,7 @@ use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
 use tracing::{info, warn};
 
-use super::DEADLINE;
+use super::{DEADLINE, transport};
 use crate::api::IamToken;
 
 const CRD_POLL: Duration = Duration::from_secs(2);
@@ -21,15 +21,13 @@ pub async fn connect() -> Result<Client, Box<dyn std::error::Error + Send + Sync
     Ok(client(config, concat!("iam-token-operator/", env!("CARGO_PKG_VERSION")))?)
 }
 
-/// A client that calls itself `agent` and tries nothing again: whoever asks has a deadline and a schedule of their own,
-/// and kube's retries would hold that up for minutes.
+/// A client that calls itself `agent` and tries nothing again: whoever asks has a deadline and a schedule of their own.
 ///
 /// # Errors
 /// Where the configuration cannot be used.
 pub fn client(mut config: Config, agent: &'static str) -> kube::Result<Client> {
-    config.default_retry = false;
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    Client::try_from(config)
+    transport::client(config)
 }
 
 /// Without the environment's proxy, which kube takes for its own, too: that one is for IAM.

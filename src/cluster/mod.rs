@@ -14,6 +14,7 @@ pub mod service_account;
 pub mod source;
 pub mod status;
 pub mod target;
+mod transport;
 pub mod watch;
 pub mod workload;
 

@@ -19,6 +19,8 @@ where
     watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| {
         let event = event.inspect_err(|error| {
             let resource = metrics::Resource::from(watched).as_str();
+            // Each service around the client says so once more.
+            let error = error.to_string().replace("ServiceError: ", "");
             warn!(resource, "the watch on {watched} failed: {error}");
             metrics.watch_failed(watched);
         });

@@ -29,6 +29,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long an exchange may take. IBM's SDKs wait for 30 s (IBM/go-sdk-core); half of that leaves time for a second try.
 pub(super) const EXCHANGE: Duration = Duration::from_secs(15);
 
+/// How long a connection is kept for the next exchange. What went over it stays in its buffers for so long.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// How long a question about an API key may take. Nothing waits for it.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -134,7 +137,7 @@ fn make(allow_http: bool, cas: Option<&Vec<u8>>) -> Result<Client, ClientError> 
         .referer(false)
         .connect_timeout(CONNECT)
         .timeout(EXCHANGE)
-        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(4)
         .build()?;
     Ok(client)

@@ -6,7 +6,8 @@ use iam_token_operator::api::CONDITION_API_KEY_AT_RISK;
 use serde_json::{Value, json};
 use testkit::fake_iam::{DEFAULT_ACCOUNT, Fault, Times, claims_unverified};
 
-use crate::harness::World;
+use crate::harness::heap::{A_MINUTE, Memory};
+use crate::harness::{World, skipped};
 use crate::setup::{PROFILE, claims, of_service_account, put_profile, put_service_account, world};
 
 const GRANT: &str = "urn:ibm:params:oauth:grant-type:";
@@ -140,4 +141,23 @@ async fn another_profile_is_another_token() {
     let again = world.changed("hpcs", &profile).await;
     let who = [&own, &profile, &again].map(|data| claims(data)["sub_type"].clone());
     assert_eq!(who, ["ServiceId", "Profile", "ServiceId"]);
+}
+
+#[tokio::test]
+async fn a_service_accounts_token_is_not_in_memory_a_minute_after() {
+    let world = world().await;
+    let process = world.operator.pid();
+    if let Err(error) = Memory::of(process) {
+        return skipped(&format!("a look into the operator's memory: {error}"));
+    }
+    world.iam.record_bodies(true);
+    put_service_account(&world, "hpcs-client").await;
+    put_profile(&world, &["hpcs-client"], &[]);
+    world.put_token("hpcs", &of_service_account("hpcs-client")).await;
+    let data = world.ready("hpcs").await;
+    let secrets = [forms(&world)[0]["cr_token"].clone(), data["token"].as_str().unwrap().to_owned()];
+    assert!(!Memory::of(process).unwrap().places(&secrets[1]).is_empty(), "the test is blind");
+    tokio::time::sleep(A_MINUTE).await;
+    let memory = Memory::of(process).unwrap();
+    assert_eq!(secrets.map(|secret| memory.places(&secret)), [const { Vec::<String>::new() }; 2]);
 }

@@ -2,6 +2,7 @@
 //! share.
 #![allow(dead_code, reason = "no test binary uses all of it")]
 
+pub mod heap;
 pub mod operator;
 pub mod workloads;
 
