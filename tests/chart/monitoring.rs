@@ -26,7 +26,7 @@ fn dashboard() -> Value {
 
 #[test]
 fn every_metric_that_is_asked_for_is_documented() {
-    let documented = metrics(&std::fs::read_to_string(format!("{ROOT}/docs/metrics.md")).unwrap());
+    let documented = metrics(&operations());
     let asked: BTreeSet<String> = ["alerts.yaml", "dashboard.json"]
         .iter()
         .flat_map(|file| metrics(&std::fs::read_to_string(format!("{CHART}/files/{file}")).unwrap()))
@@ -64,21 +64,45 @@ fn every_panel_shows_something_and_overlaps_no_other() {
     }
 }
 
+fn operations() -> String {
+    std::fs::read_to_string(format!("{ROOT}/docs/operations.md")).unwrap()
+}
+
+fn alerts(values: &str) -> Vec<Value> {
+    only(&objects(values), "PrometheusRule")["spec"]["groups"][0]["rules"].as_array().unwrap().clone()
+}
+
+/// The rows `| [alert](#alert) | severity | for | fires while |`, and the headings below them.
 #[test]
-fn every_alert_has_a_runbook_and_links_to_it_where_that_is_served() {
-    let runbooks = std::fs::read_to_string(format!("{ROOT}/docs/operations.md")).unwrap();
+fn every_alert_has_a_row_and_a_runbook_and_the_reverse() {
+    let guide = operations();
+    let (_, part) = guide.split_once("\n## Alerts\n").unwrap();
+    let alerts = alerts(ON);
+    let named = |alert: &Value| alert["alert"].as_str().unwrap().to_owned();
+    let rows = part.lines().filter(|line| line.starts_with("| [")).map(|row| {
+        let cells: Vec<&str> = row.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+        let [link, severity, duration, meaning] = cells[..] else { panic!("{row}") };
+        assert!(!meaning.is_empty(), "{row}");
+        [link, severity, duration].map(str::to_owned)
+    });
+    let expected = alerts.iter().map(|alert| {
+        let (name, text) = (named(alert), |value: &Value| value.as_str().unwrap().to_owned());
+        [format!("[{name}](#{})", name.to_lowercase()), text(&alert["labels"]["severity"]), text(&alert["for"])]
+    });
+    assert_eq!(rows.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "left: docs/operations.md; right: the chart");
+    let headings: Vec<_> = part.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect();
+    assert_eq!(headings, alerts.iter().map(named).collect::<Vec<_>>(), "left: the runbooks; right: the chart");
+}
+
+#[test]
+fn every_alert_links_to_its_runbook_where_that_is_served() {
     let url = "https://wiki.example/operations";
-    let on = format!("{{metrics: {{prometheusRule: {{enabled: true, runbookURL: '{url}'}}}}}}");
-    let (plain, linked) = (objects(ON), objects(&on));
-    let [plain, linked] = [&plain, &linked]
-        .map(|objects| only(objects, "PrometheusRule")["spec"]["groups"][0]["rules"].as_array().unwrap().clone());
-    assert_eq!(runbooks.matches("\n### ").count(), plain.len(), "a runbook without an alert");
+    let linked = alerts(&format!("{{metrics: {{prometheusRule: {{enabled: true, runbookURL: '{url}'}}}}}}"));
+    let plain = alerts(ON);
     assert_eq!(plain.len(), linked.len());
     for (plain, mut linked) in plain.into_iter().zip(linked) {
-        let alert = plain["alert"].as_str().unwrap();
-        assert!(runbooks.contains(&format!("\n### {alert}\n")), "{alert}");
         let link = linked["annotations"].as_object_mut().unwrap().remove("runbook_url");
-        assert_eq!(link, Some(json!(format!("{url}#{}", alert.to_lowercase()))));
+        assert_eq!(link, Some(json!(format!("{url}#{}", plain["alert"].as_str().unwrap().to_lowercase()))));
         assert_eq!(plain, linked);
     }
 }

@@ -1,4 +1,4 @@
-//! docs/metrics.md and a scrape name the same metrics, with the same types and labels.
+//! docs/operations.md and a scrape name the same metrics, with the same types and labels.
 
 use iam_token_operator::telemetry::metrics::{Outcome, Resource, State, Verb};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::world;
 
 /// The rows `| name | type | labels | meaning |`.
 fn documented() -> Vec<Metric> {
-    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
     let rows =
         guide.lines().filter(|line| line.starts_with("| `iam_token_operator_") || line.starts_with("| `process_"));
     let mut all: Vec<_> = rows
@@ -41,12 +41,12 @@ async fn every_metric_is_documented_and_exposed() {
             && scrape.value("api_key_expiry_timestamp_seconds", &of_hpcs) == Some(3_999_999_960.0)
     };
     let scrape = until(&world.operator, "told", told).await;
-    assert_eq!(scrape.metrics(), documented(), "left: exposed; right: docs/metrics.md");
+    assert_eq!(scrape.metrics(), documented(), "left: exposed; right: docs/operations.md");
 }
 
 #[test]
 fn every_value_of_a_closed_list_is_documented() {
-    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
     let outcomes = Outcome::ALL.iter().map(|it| it.as_str());
     let resources = Resource::ALL.iter().map(|it| it.as_str());
     let states = State::ALL.iter().map(|it| it.as_str());

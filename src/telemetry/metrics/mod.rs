@@ -3,7 +3,7 @@
 //!
 //! What happens is counted where it happens, through a [`Metrics`]. What is the case is not kept here: a scrape looks
 //! it up ([`Sources`]), so that it goes with whatever it is about. Labels are from closed lists; the name of an IamToken
-//! is only in its own series, and only so many have them. Every metric is explained in docs/metrics.md.
+//! is only in its own series, and only so many have them. Every metric is explained in docs/operations.md.
 
 mod api_request;
 mod gate;
