@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use url::Url;
+
 /// The base URL of an IAM, such as `https://iam.cloud.ibm.com`: scheme, host and optional port and path, with neither
 /// a trailing slash, nor the scheme's own port, nor the `/identity/token` that users often paste along.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,7 +69,9 @@ impl Endpoint {
         }
         let own = if scheme == "https" { 443 } else { 80 };
         let port = port.filter(|port| *port != own).map(|port| format!(":{port}")).unwrap_or_default();
-        Ok(Self(format!("{scheme}://{}{port}{path}", host.to_ascii_lowercase())))
+        let host = host.to_ascii_lowercase();
+        let text = format!("{scheme}://{host}{port}{path}");
+        if is_read_as(&text, &host, path) { Ok(Self(text)) } else { Err(EndpointError::Malformed) }
     }
 
     /// Without a trailing slash.
@@ -93,6 +97,12 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether those who send a request see the same host and path in the URL as whoever reads it. They take `0x7f.1` for
+/// 127.0.0.1, and `/a/../b` for `/b` (WHATWG, URL Standard, "URL parsing").
+fn is_read_as(text: &str, host: &str, path: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.host_str() == Some(host) && url.path().trim_end_matches('/') == path)
 }
 
 /// Host and port; `None` where there is a colon and no port behind it. The colons of an IPv6 address are in brackets.

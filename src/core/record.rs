@@ -68,10 +68,12 @@ pub struct Mark {
 // === impl Record ===
 
 impl Record {
-    /// `None` for anything that this version did not write: such a Secret is treated as one without a token.
+    /// `None` for anything that this version did not write: such a Secret is treated as one without a token. A time before
+    /// 1970 is among it: the API server would refuse a status that tells of a year before 0.
     #[must_use]
     pub fn parse(annotation: &str) -> Option<Self> {
-        serde_json::from_str(annotation).ok()
+        let record: Self = serde_json::from_str(annotation).ok()?;
+        (record.refreshed_at >= Timestamp::UNIX_EPOCH).then_some(record)
     }
 
     /// The token's life.

@@ -59,9 +59,10 @@ pub fn read(status: u16, body: &[u8]) -> Option<KeyHealth> {
     })
 }
 
-/// `yyyy-MM-ddTHH:mm+0000` says the OpenAPI; RFC 3339 is read too.
+/// `yyyy-MM-ddTHH:mm+0000` says the OpenAPI; RFC 3339 is read too. Before 1970 is no expiry: there was no IAM, and the API
+/// server would refuse a status that tells of a year before 0.
 fn time(text: &str) -> Option<Timestamp> {
-    text.trim().parse().ok()
+    text.trim().parse().ok().filter(|at| *at >= Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -110,7 +111,15 @@ mod tests {
 
     #[test]
     fn a_time_that_cannot_be_read_is_none() {
-        for text in ["", "never", "2027-01-15T09:00", "2027-13-15T09:00+0000", "1800000000", "99999-01-01T00:00Z"] {
+        for text in [
+            "",
+            "never",
+            "2027-01-15T09:00",
+            "2027-13-15T09:00+0000",
+            "1800000000",
+            "99999-01-01T00:00Z",
+            "-009998-01-15T09:00Z",
+        ] {
             assert_eq!(expiry(text), None, "{text}");
         }
         for value in ["null", "1800000000", "[]", "{}", "false"] {

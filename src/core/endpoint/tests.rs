@@ -32,6 +32,10 @@ fn refuses_what_could_lead_elsewhere() {
         "https://a?x",
         "https://a#x",
         "https://a\\b",
+        "https://0x7f.1",
+        "https://[::1",
+        "https://a[b]",
+        "https://iam.cloud.ibm.com/a/../b",
     ] {
         assert_eq!(Endpoint::parse(text, false), Err(EndpointError::Malformed), "{text}");
     }

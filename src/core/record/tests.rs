@@ -68,6 +68,8 @@ fn anything_else_is_no_record() {
         ("lifetime", json!(0.5)),
         ("jitter", json!(65536)),
         ("refreshedAt", json!("yesterday")),
+        ("refreshedAt", json!("-009999-01-02T01:59:59Z")),
+        ("refreshedAt", json!("1969-12-31T23:59:59Z")),
         ("refreshedAt", json!(1_800_000_000)),
     ] {
         let mut record = full();
