@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help chaos chart-test demo e2e image picture record simulate test generate
+.PHONY: help audit chaos chart-test demo e2e fuzz image picture record simulate test generate
 SHELL := bash
 
 help: ## what there is
@@ -22,6 +22,12 @@ record: ## docs/cli.svg: kubectl iamtoken against a real API server and a fake I
 
 picture: ## docs/dashboard.svg: the Grafana dashboard as it looks at the end of the demo
 	@hack/monitoring/dashboard/draw
+
+fuzz: ## drawn bytes for all that reads what others wrote (TIME=seconds for each, ONLY=target)
+	@hack/fuzz
+
+audit: ## licences, sources, advisories and use of the dependencies
+	@hack/audit
 
 simulate: ## the controller in many simulated worlds, each drawn from a seed (SEEDS=n, FROM=seed, TRACE=1)
 	@hack/simulate
