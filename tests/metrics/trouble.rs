@@ -18,14 +18,17 @@ async fn a_rejected_key_is_told_with_iams_transaction_id() {
     world.put_key("key", &key).await;
     world.put_token("hpcs", &json!({"apiKeySecretRef": {"name": "key"}})).await;
     let message = world.condition("hpcs", "Stalled", "CredentialRejected").await.message;
-    let stalled = [("state", "stalled")];
-    let scrape = until(&world.operator, "stalled", |scrape| scrape.value("tokens", &stalled) == Some(1.0)).await;
+    // A look is counted at its end, just after its status was written.
+    let scrape = until(&world.operator, "stalled and counted", |scrape| {
+        scrape.value("tokens", &[("state", "stalled")]) == Some(1.0)
+            && scrape.value("reconciles_total", &[("outcome", "failed")]) == Some(1.0)
+    })
+    .await;
     assert_eq!(scrape.of_token("ready", "hpcs"), Some(0.0));
     assert_eq!(scrape.of_token("expiry_timestamp_seconds", "hpcs"), None);
     assert_eq!(scrape.value("tokens", &[("state", "not_ready")]), Some(1.0));
     assert_eq!(scrape.value("exchanges_total", &[("result", "CredentialRejected")]), Some(1.0));
     assert_eq!(scrape.value("exchanges_total", &[("result", "ok")]), Some(0.0));
-    assert_eq!(scrape.value("reconciles_total", &[("outcome", "failed")]), Some(1.0));
     let ids: Vec<_> = scrape.exemplars().map(|labels| &labels["transaction_id"]).collect();
     assert_eq!(ids.len(), 1);
     assert!(message.contains(ids[0].as_str()), "{ids:?}: {message}");

@@ -20,8 +20,11 @@ struct Tree {
 // === impl Tree ===
 
 impl Tree {
+    /// Without the look at a target of which no watch has told yet, which may come or not.
     fn of(span: Span, all: &[Span]) -> Self {
-        let mut below: Vec<_> = all.iter().filter(|other| other.parent == span.id).cloned().collect();
+        let is_look = |span: &Span| span.name == "observe" && span.attributes.contains_key("target_secret");
+        let mut below: Vec<_> =
+            all.iter().filter(|other| other.parent == span.id && !is_look(other)).cloned().collect();
         below.sort_by_key(|span| span.begin);
         Self { span, below: below.into_iter().map(|span| Self::of(span, all)).collect() }
     }
@@ -38,16 +41,14 @@ impl Tree {
         self.find(name)?.attributes.get(attribute).map(String::as_str)
     }
 
-    /// The names, each below its parent and indented. Without the look at a target of which no watch has told yet.
+    /// The names, each below its parent and indented.
     fn names(&self) -> String {
         self.lines(0).join("\n")
     }
 
     fn lines(&self, depth: usize) -> Vec<String> {
         let own = format!("{}{}", "  ".repeat(depth), self.span.name);
-        let is_look = |tree: &&Self| tree.span.name == "observe" && tree.span.attributes.contains_key("target_secret");
-        let below = self.below.iter().filter(|tree| !is_look(tree));
-        [own].into_iter().chain(below.flat_map(|tree| tree.lines(depth + 1))).collect()
+        [own].into_iter().chain(self.below.iter().flat_map(|tree| tree.lines(depth + 1))).collect()
     }
 }
 
