@@ -117,7 +117,8 @@ impl Memory {
                 Met { token: record.token.clone(), older_by }
             }
         };
-        record.refreshed_at = earlier(record.refreshed_at, met.older_by);
+        // As in [`Record::parse`](super::record::Record::parse): what is noted may be of any time.
+        record.refreshed_at = earlier(record.refreshed_at, met.older_by).max(Timestamp::UNIX_EPOCH);
         record.skew = record.skew.saturating_add(met.older_by.as_secs().try_into().unwrap_or(i64::MAX));
         self.token = Some(met);
     }

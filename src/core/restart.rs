@@ -181,7 +181,7 @@ impl Restarts {
             kind: workload.kind,
             name: workload.name.clone(),
             restarted_at: Time(whole_seconds(now)),
-            expires_at: Time(record.life().expires_at()),
+            expires_at: Time(whole_seconds(record.life().expires_at())),
             token_digest: record.token.clone(),
         });
     }

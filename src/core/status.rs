@@ -66,12 +66,13 @@ impl Held {
         if s.unknown { Self::before(before) } else { s.record.map(|record| Self::noted(record, s)) }
     }
 
+    /// A status has whole seconds: with others, what is read would never be what was written.
     fn noted(record: &Record, s: &Situation<'_>) -> Self {
         let life = record.life();
         Self {
-            expires_at: life.expires_at(),
+            expires_at: whole_seconds(life.expires_at()),
             refresh_at: (!s.suspended).then(|| whole_seconds(life.refresh_at(s.renew_before, record.jitter))),
-            refreshed_at: Some(record.refreshed_at),
+            refreshed_at: Some(whole_seconds(record.refreshed_at)),
             identity: record.identity.clone(),
             answered: record.refresh_requested.clone(),
             skew: record.skew,

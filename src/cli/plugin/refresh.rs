@@ -150,11 +150,14 @@ fn outcome(before: &IamTokenStatus, token: &Listed, request: &str, waited: Durat
     }
 }
 
+/// Nobody waits longer, and a clock ends somewhere.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// `90s`, `2m`, `1m30s`, or seconds.
 fn parse_time(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs).ok();
     let time = seconds.or_else(|| text.parse::<SignedDuration>().ok()?.try_into().ok());
-    time.ok_or_else(|| "write a time such as 90s or 2m".into())
+    time.filter(|time| *time <= LONGEST).ok_or_else(|| "write a time of a day at most, such as 90s or 2m".into())
 }
 
 #[cfg(test)]
@@ -209,7 +212,7 @@ mod tests {
         for (text, seconds) in [("90s", 90), ("2m", 120), ("1m30s", 90), ("45", 45), ("0s", 0)] {
             assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "soon", "-5s"] {
+        for text in ["25h", "18446744073709551615", "", "soon", "-5s"] {
             assert!(parse_time(text).is_err(), "{text}");
         }
     }

@@ -69,3 +69,9 @@ fn a_clock_that_was_set_back_makes_no_token_younger_and_no_wait_longer() {
     assert_eq!(memory.request, Some(("now".into(), at(10 - 1860))));
     assert_eq!(read(&mut memory, target("another", None), None).0, at(0), "written since, by the clock as it is");
 }
+
+#[test]
+fn no_noted_difference_of_clocks_leads_before_1970() {
+    let mut memory = Memory::default();
+    assert_eq!(read(&mut memory, target("t", i64::MIN), Some(i64::MAX)).0, Timestamp::UNIX_EPOCH);
+}

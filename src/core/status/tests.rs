@@ -1,5 +1,6 @@
 //! Situations and what the status says of them. The events that they are worth: `transitions.rs`.
 
+mod reread;
 mod transitions;
 
 use super::*;

@@ -151,6 +151,17 @@ fn a_refusal_shows_code_and_id_and_nothing_that_echoes_the_key() {
 }
 
 #[test]
+fn what_holds_a_part_of_a_secret_is_no_id() {
+    let secret = "FAKE-key_0123456789";
+    for text in [secret, "FAKE-key", "id-AKE-key_0123456789", "FAKE-key_012345678-id", "x-0123456789"] {
+        assert!(is_echo(text, secret), "{text}");
+    }
+    for text in ["FAKE-ke", "BXNIM0415E", "0123456-FAKE-ke"] {
+        assert!(!is_echo(text, secret), "{text}");
+    }
+}
+
+#[test]
 fn retry_after_is_seconds_or_a_date() {
     assert_eq!(delay(" 7 ", at(0)), Some(Duration::from_secs(7)));
     assert_eq!(delay("Fri, 15 Jan 2027 08:00:30 GMT", at(0)), Some(Duration::from_secs(30)));
