@@ -3,12 +3,15 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+mod crd;
 mod iam;
-mod objects;
+mod record;
+mod scene;
 mod texts;
 
+pub use self::crd::crd;
 pub use self::iam::{answer, key_details};
-pub use self::objects::{crd, record};
+pub use self::record::record;
 pub use self::texts::{credential, duration, endpoint, template};
 
 /// A day in 2027.
