@@ -1,6 +1,6 @@
 //! Objects as the API server gives them: what is decided about them, and what is said in their status.
 
-use iam_token_operator::api::{ClusterIamCredentialStatus, IamTokenStatus, REFRESH_REQUESTED};
+use iam_token_operator::api::{ClusterIamCredentialStatus, IamTokenStatus, REFRESH_REQUESTED, WorkloadStatus};
 use iam_token_operator::core::decide::{Observed, Step, Work, deadline, decide, next_look};
 use iam_token_operator::core::failure::{Failure, Kind};
 use iam_token_operator::core::key_health::{self, ApiKey};
@@ -158,6 +158,9 @@ impl World<'_> {
             unreachable!("without a token")
         };
         let workload = &self.plan.restart.workloads[place];
+        let same = |done: &&WorkloadStatus| done.kind == workload.kind && done.name == workload.name;
+        let last = self.memory.restarts.done.iter().find(same);
+        assert!(last.is_none_or(|last| last.token_digest != record.token), "restarted twice for one token");
         if place.is_multiple_of(2) {
             self.memory.restarts.restarted(workload, &record, now);
         } else {
@@ -192,12 +195,13 @@ impl World<'_> {
         after.restarts.clone_from(&self.memory.restarts.done);
         let _ = (transition(before, &after), key_health::transition(before, &after));
         assert!(after.conditions.iter().all(is_short));
-        if (0..=LAST).contains(&now.as_second()) && times(before).iter().all(|time| is_time_for_go(time)) {
+        let could_be = same(before) && times(before).iter().all(|time| is_time_for_go(time));
+        if could_be && (0..=LAST).contains(&now.as_second()) {
             let times = times(&after);
             assert!(times.iter().all(|time| is_time_for_go(time)), "the API server would refuse the status: {times:?}");
-            let read: IamTokenStatus = reread(&after).unwrap_or_default();
-            let again = IamTokenStatus { restarts: read.restarts.clone(), ..next(&read, &situation, now) };
-            assert_eq!(again, read, "the status would be written again and again");
+            assert!(same(&after), "the status is read otherwise than it was written");
+            let again = IamTokenStatus { restarts: after.restarts.clone(), ..next(&after, &situation, now) };
+            assert_eq!(again, after, "the status would be written again and again");
         }
         after
     }
@@ -217,10 +221,8 @@ fn times(status: &IamTokenStatus) -> Vec<String> {
         .collect()
 }
 
-fn reread<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
-    serde_json::from_value(serde_json::to_value(value).ok()?).ok()
-}
-
+/// Whether it is read as it was written.
 fn same<T: Serialize + DeserializeOwned + PartialEq>(value: &T) -> bool {
-    reread(value).as_ref() == Some(value)
+    let read = serde_json::to_value(value).and_then(serde_json::from_value::<T>);
+    read.is_ok_and(|read| read == *value)
 }

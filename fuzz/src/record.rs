@@ -10,7 +10,7 @@ use iam_token_operator::core::target::Content;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::THEN;
+use super::{THEN, is_time_for_go};
 
 const UID: &str = "uid-1";
 
@@ -23,6 +23,7 @@ pub fn record(data: &[u8]) {
     let Some(record) = scene.get("record").and_then(|record| Record::parse(&text(record))) else { return };
     let life = record.life();
     assert!(life.expires_at() >= life.since);
+    assert!(is_time_for_go(&life.since.to_string()), "{} would have the API server refuse the status", life.since);
     let json = serde_json::to_string(&record).unwrap_or_default();
     assert_eq!(Record::parse(&json).as_ref(), Some(&record), "it is read otherwise the second time");
     let values = scene.get("data").and_then(Value::as_object).into_iter().flatten();
