@@ -25,6 +25,8 @@ const LONG: Duration = Duration::from_secs(90);
 pub(super) fn client(config: Config) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
+    // Else the second half of a request may wait 40 ms for the answer to the first to be acknowledged.
+    tcp.set_nodelay(true);
     tcp.set_connect_timeout(config.connect_timeout);
     let connector = config.rustls_https_connector_with_connector(tcp)?;
     let pool = |idle| -> Pool<_, Body> {

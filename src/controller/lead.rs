@@ -1,11 +1,12 @@
 //! Leading: one of several replicas acts, the others watch and wait.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{Stream, stream};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
@@ -58,7 +59,8 @@ impl Lead {
     }
 
     /// Competes for the lease until `stop` resolves, then gives it up.
-    pub(super) async fn campaign(self, leases: Leases, mut stop: oneshot::Receiver<()>) {
+    pub(super) async fn campaign(self, leases: Leases, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
         let Some(candidate) = self.candidate.clone() else { return };
         let mut known = None;
         loop {

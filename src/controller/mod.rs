@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{self, BoxFuture, Shared};
-use futures::{Stream, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use kube::runtime::controller::{Config, Error as ControllerError};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::Event;
@@ -34,7 +34,7 @@ use crate::api::{IamToken, Listed};
 use crate::clock::Clock;
 use crate::cluster::client::wait_for_crd;
 use crate::cluster::deadline::{with_deadlines, with_signs};
-use crate::cluster::events::Events;
+use crate::cluster::events;
 use crate::cluster::lease::Leases;
 use crate::cluster::secrets::{self, Change};
 use crate::cluster::server_time::ServerTime;
@@ -122,10 +122,11 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     let budget = Budgets::new(settings.namespace_budget, Arc::clone(&world.clock));
     metrics.begins(sources(&world.clock, &lead, &orders.work, &budget), &settings.defaults.endpoints);
     let exchange = Failover::new(world.exchange, Arc::clone(&world.clock), metrics.clone());
+    let (events, publisher) = events::queue(client.clone(), Arc::clone(&world.clock));
     let process = Process {
+        events,
         sharing: Sharing::new(Arc::new(exchange), Arc::clone(&world.clock), metrics.clone()),
         orders,
-        events: Events::new(client.clone(), Arc::clone(&world.clock)),
         defaults: settings.defaults.clone(),
         client: client.clone(),
         clock: world.clock,
@@ -154,7 +155,8 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     let means = Means::new(&process);
     health.begins(vitals, means.vitals.clone(), lead.clone(), shutdown.clone());
     let clocks = future::join3(clocks, budget.watch(), process.credentials.clone().run(means));
-    let (ended, end) = tokio::sync::oneshot::channel();
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    let end = end.map(drop).shared();
     let controllers = async {
         let late = async {
             future::select(Box::pin(shutdown), Box::pin(health.patrol())).await;
@@ -168,11 +170,12 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
     let campaign = async {
         if let Some(lease) = &settings.lease {
             let leases = Leases::new(&client, &lease.namespace, &lease.name);
-            lead.campaign(leases, end).await;
+            lead.campaign(leases, end.clone()).await;
         }
     };
     // What is in flight at the end is finished under the lease, which is given up only then.
-    future::select(Box::pin(future::join(controllers, campaign)), Box::pin(clocks)).await;
+    let all = future::join3(controllers, campaign, publisher.run(end.clone()));
+    future::select(Box::pin(all), Box::pin(clocks)).await;
 }
 
 /// Where a scrape of the metrics looks, beside the lists of IamTokens.

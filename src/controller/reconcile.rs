@@ -255,7 +255,7 @@ impl Look<'_> {
                 let known = self.known(scene.plan);
                 self.remembered.memory.succeeded(work, known.target.facts());
                 if let Some(note) = note {
-                    self.publish(&note).await;
+                    self.publish(&note);
                 }
             }
             Act::Pending => return Progress::Pending,

@@ -31,6 +31,7 @@ pub mod render;
 pub mod restart;
 pub mod schedule;
 pub mod scrapers;
+pub mod series;
 pub mod spam;
 pub mod status;
 pub mod target;

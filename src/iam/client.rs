@@ -32,6 +32,10 @@ pub(super) const EXCHANGE: Duration = Duration::from_secs(15);
 /// How long a connection is kept for the next exchange. What went over it stays in its buffers for so long.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// So many are kept: as many as exchanges run at once by default (`--concurrency`). Fewer would have most of many
+/// exchanges begin with a connection of their own, which takes IAM and this process more than the exchange.
+const KEPT: usize = 32;
+
 /// How long a question about an API key may take. Nothing waits for it.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -138,7 +142,7 @@ fn make(allow_http: bool, cas: Option<&Vec<u8>>) -> Result<Client, ClientError> 
         .connect_timeout(CONNECT)
         .timeout(EXCHANGE)
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(4)
+        .pool_max_idle_per_host(KEPT)
         .build()?;
     Ok(client)
 }

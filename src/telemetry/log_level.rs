@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Registry, reload};
 
 /// kube's span around each reconcile says nothing that our lines do not. A filter can ask for it by this target.
@@ -17,14 +17,14 @@ pub struct LogLevel {
 
 struct Inner {
     text: String,
-    handle: reload::Handle<EnvFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
 }
 
 // === impl LogLevel ===
 
 impl LogLevel {
     /// Of a log that is filtered by `handle`, now by `text`.
-    pub(super) fn of(text: &str, handle: reload::Handle<EnvFilter, Registry>) -> Self {
+    pub(super) fn of(text: &str, handle: reload::Handle<Targets, Registry>) -> Self {
         Self { inner: Arc::new(Mutex::new(Some(Inner { text: text.to_owned(), handle }))) }
     }
 
@@ -57,9 +57,9 @@ impl LogLevel {
 
 /// # Errors
 /// Where it is neither a level nor a list of `target=level`, in words that say so.
-pub(super) fn parse(text: &str) -> Result<EnvFilter, String> {
+pub(super) fn parse(text: &str) -> Result<Targets, String> {
     if let Some(word) = text.split(',').find(|part| !part.contains('=') && LevelFilter::from_str(part).is_err()) {
         return Err(format!("{word} is no level: use error, warn, info, debug or trace, or TARGET=LEVEL"));
     }
-    EnvFilter::from_str(&format!("{QUIET},{text}")).map_err(|error| error.to_string())
+    Targets::from_str(&format!("{QUIET},{text}")).map_err(|error| error.to_string())
 }

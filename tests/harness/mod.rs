@@ -208,9 +208,19 @@ impl World {
     }
 
     /// All events of the namespace.
+    /// All events, once none has come for a moment: they are published after what they tell of.
     pub async fn events(&self) -> Vec<Event> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
-        api.list(&ListParams::default()).await.unwrap().items
+        let mut before = None;
+        loop {
+            let events = api.list(&ListParams::default()).await.unwrap().items;
+            let versions: Vec<_> = events.iter().map(|event| event.metadata.resource_version.clone()).collect();
+            if before.as_ref() == Some(&versions) {
+                return events;
+            }
+            before = Some(versions);
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
     }
 
     /// Neither the IamTokens, nor the events, nor the operator's log show any of these texts, however they are encoded.

@@ -123,7 +123,7 @@ impl Drop for Operator {
 }
 
 /// Cargo names it to tests; whoever runs an example names it in the environment.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     match option_env!("CARGO_BIN_EXE_iam-token-operator") {
         Some(program) => program.into(),
         None => std::env::var_os("OPERATOR_PROGRAM").expect("OPERATOR_PROGRAM names the operator's program").into(),

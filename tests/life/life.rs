@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
-use kube::api::ListParams;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -72,8 +69,7 @@ async fn a_token_is_refreshed_before_it_expires_and_without_an_event() {
         let status = world.status("hpcs").await;
         assert_eq!(condition(&status, "Ready").unwrap().status, "True");
     }
-    let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
-    let events = events.list(&ListParams::default()).await.unwrap().items;
+    let events = world.events().await;
     let reasons: Vec<_> = events.iter().filter_map(|event| event.reason.as_deref()).collect();
     assert_eq!(reasons, ["TokenValid"]);
 }

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use iam_token_operator::api::{REFRESH_REQUESTED, WorkloadStatus};
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use testkit::control_plane::{AuditEvent, AuditMark};
 use tokio::time::sleep;
@@ -117,6 +119,23 @@ async fn one_event_counts_all_restarts_of_a_workload() {
     let text = "Deployment web was restarted, so that its pods read the new token.";
     assert!(found.iter().any(|(note, ..)| note.as_deref() == Some(text)), "{found:?}");
     assert!(found.iter().all(|(_, type_, _)| type_.as_deref() == Some("Normal")), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_event_that_is_gone_is_published_anew() {
+    let world = World::start().await;
+    scene(&world, "1s").await;
+    let data = world.ready("hpcs").await;
+    until_all_restarted(&world, 1).await;
+    world.events().await;
+    let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+    events.delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    ask_for_another(&world, "1", &data).await;
+    until_all_restarted(&world, 2).await;
+    let left = world.events().await.into_iter();
+    let counts: Vec<_> = left.map(|event| (event.reason, event.series.map(|series| series.count))).collect();
+    assert_eq!(counts, vec![(Some("WorkloadRestarted".to_owned()), None); 3]);
 }
 
 #[tokio::test]

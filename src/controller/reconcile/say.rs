@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use tracing::{Instrument as _, info_span, warn};
 
@@ -92,7 +91,7 @@ impl Look<'_> {
                 self.remembered.written = version.parse().unwrap_or_default();
                 let notes = [status::transition(before, after), key_health::transition(before, after)];
                 for note in notes.iter().flatten() {
-                    self.publish(note).await;
+                    self.publish(note);
                 }
                 then
             }
@@ -110,17 +109,8 @@ impl Look<'_> {
         }
     }
 
-    pub(super) async fn publish(&mut self, note: &Note) {
-        let regarding = ObjectReference {
-            api_version: Some("iamtoken.dev/v1alpha1".into()),
-            kind: Some("IamToken".into()),
-            namespace: Some(self.key.namespace.clone()),
-            name: Some(self.key.name.clone()),
-            uid: Some(self.remembered.uid.clone()),
-            ..ObjectReference::default()
-        };
-        let span = self.span();
-        self.context.events.publish(note, &regarding).instrument(span).await;
+    pub(super) fn publish(&self, note: &Note) {
+        self.context.events.publish(note, self.key, &self.remembered.uid);
     }
 }
 
