@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help audit chaos chart-test demo e2e fuzz image picture record simulate test generate
+.PHONY: help audit bench chaos chart-test demo e2e fuzz image picture record simulate test generate
 SHELL := bash
 
 help: ## what there is
@@ -22,6 +22,9 @@ record: ## docs/cli.svg: kubectl iamtoken against a real API server and a fake I
 
 picture: ## docs/dashboard.svg: the Grafana dashboard as it looks at the end of the demo
 	@hack/monitoring/dashboard/draw
+
+bench: ## how near the operator is to what the API server and IAM take by themselves (ONLY=part, SIZE=percent, DOCS=1)
+	@hack/bench
 
 fuzz: ## drawn bytes for all that reads what others wrote (TIME=seconds for each, ONLY=target)
 	@hack/fuzz

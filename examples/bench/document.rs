@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::report::{Figure, HEAD, Report};
+use crate::report::{Figure, HEAD, Point, Report};
 
 const BEGIN: &str = "<!-- from here on written by make bench DOCS=1 -->\n";
+/// Of the longest bar, in characters.
+const WIDTH: f64 = 50.0;
+
 const END: &str = "<!-- to here -->";
 
 /// Writes what stands between the marks of `guide` anew.
@@ -22,7 +25,13 @@ pub fn write(guide: &Path, report: &Path) -> Result<(), String> {
     let text = fs::read_to_string(guide).map_err(|error| failed(guide, error))?;
     let marks = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = marks.ok_or_else(|| format!("{}: it has no marks to write between", guide.display()))?;
-    let text = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&report.figures));
+    let figures = table(&report.figures);
+    let graph = [
+        graph("memory", "MiB", &report.points, |point| point.memory),
+        graph("start to ready", "s", &report.points, |point| point.seconds),
+        graph("bare lists of the same", "s", &report.points, |point| point.bare),
+    ];
+    let text = format!("{before}{BEGIN}\n{figures}\n```\n{}```\n\n{END}{after}", graph.join("\n"));
     fs::write(guide, text).map_err(|error| failed(guide, error))
 }
 
@@ -30,6 +39,20 @@ fn table(figures: &[Figure]) -> String {
     let mut text = format!("| {} |\n|{}\n", HEAD.join(" | "), "---|".repeat(HEAD.len()));
     for figure in figures {
         let _ = writeln!(text, "| {} |", figure.cells().join(" | "));
+    }
+    text
+}
+
+/// A bar for each point, as long as its value is great.
+fn graph(what: &str, unit: &str, points: &[Point], value: impl Fn(&Point) -> f64) -> String {
+    let most = points.iter().map(&value).fold(f64::EPSILON, f64::max);
+    let mut text = format!("IamTokens  {what}\n");
+    for point in points {
+        let value = value(point);
+        // At least one, and no more than the width: the cast cuts nothing off that counts.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let bar = "█".repeat((value / most * WIDTH).ceil().max(1.0) as usize);
+        let _ = writeln!(text, "{:>9}  {bar} {value:.2} {unit}", point.count);
     }
     text
 }

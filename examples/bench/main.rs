@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
     let report = tokio::select! {
         biased;
         () = interrupted() => return INTERRUPTED.into(),
-        figures = parts::run(size, wanted) => Report { size: arguments.size, figures },
+        (figures, points) = parts::run(size, wanted) => Report { size: arguments.size, figures, points },
     };
     let _ = std::io::stdout().write_all(report.table().as_bytes());
     match report.save(&arguments.report) {

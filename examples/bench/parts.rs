@@ -7,15 +7,15 @@ mod rotation;
 mod small;
 
 use crate::Size;
-use crate::report::Figure;
+use crate::report::{Figure, Point};
 
 /// As `--only` names them.
 pub const NAMES: [&str; 9] =
     ["binary", "steady", "sharing", "cold", "cpu", "rotation", "restart", "failover", "memory"];
 
 /// All that are wanted, one after the other. Those that need 10,000 IamTokens share them.
-pub async fn run(size: Size, wanted: impl Fn(&str) -> bool) -> Vec<Figure> {
-    let mut figures = vec![];
+pub async fn run(size: Size, wanted: impl Fn(&str) -> bool) -> (Vec<Figure>, Vec<Point>) {
+    let (mut figures, mut points) = (vec![], vec![]);
     if wanted("binary") {
         figures.extend(small::binary().await);
     }
@@ -35,9 +35,11 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool) -> Vec<Figure> {
         figures.extend(rotation::run(size).await);
     }
     if ["restart", "failover", "memory"].iter().any(|name| wanted(name)) {
-        figures.extend(big::run(size, &wanted).await);
+        let (more, measured) = big::run(size, &wanted).await;
+        figures.extend(more);
+        points = measured;
     }
-    figures
+    (figures, points)
 }
 
 /// The value that so many percent are not above.

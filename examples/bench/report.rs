@@ -38,6 +38,19 @@ pub struct Report {
     /// Of a whole run, in percent.
     pub size: u32,
     pub figures: Vec<Figure>,
+    pub points: Vec<Point>,
+}
+
+/// What a start takes where so many IamTokens have good tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Point {
+    pub count: usize,
+    /// Resident memory some seconds later, in MiB.
+    pub memory: f64,
+    /// Until it is ready, in seconds.
+    pub seconds: f64,
+    /// What bare lists of the same take, in seconds.
+    pub bare: f64,
 }
 
 impl Figure {

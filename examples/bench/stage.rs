@@ -164,16 +164,22 @@ impl Running {
         get(self.probes, "/readyz").is_ok_and(|(head, _)| head.contains(" 200 "))
     }
 
-    /// Waits until so many tokens are ready.
+    /// Waits until so many tokens are ready. Not asked often: an answer with 10,000 objects is work too.
     pub async fn all_ready(&self, count: usize) {
-        self.until("all are ready", || self.metric("tokens{", "state=\"ready\"") >= count as f64).await;
+        let ready = || self.metric("tokens{", "state=\"ready\"") >= count as f64;
+        self.until_at("all are ready", Duration::from_millis(200), ready).await;
     }
 
     pub async fn until(&self, what: &str, done: impl Fn() -> bool) {
+        self.until_at(what, Duration::from_millis(20), done).await;
+    }
+
+    /// Asks again after each `pause`.
+    async fn until_at(&self, what: &str, pause: Duration, done: impl Fn() -> bool) {
         let begin = Instant::now();
         while !done() {
             assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", self.process.log());
-            sleep(Duration::from_millis(20)).await;
+            sleep(pause).await;
         }
     }
 }

@@ -5,6 +5,7 @@
 mod harness;
 
 mod clients;
+mod performance;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

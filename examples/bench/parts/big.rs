@@ -7,34 +7,32 @@ use tokio::time::sleep;
 
 use super::memory;
 use crate::process::memory as memory_of;
-use crate::report::{Figure, Goal};
+use crate::report::{Figure, Goal, Point};
 use crate::stage::{Keys, Running, Stage};
 use crate::{Size, bare, say};
 
 /// The most that a leader's term may leave nobody leading, in seconds (`core::lease::DURATION`).
 const LEASE: f64 = 15.0;
 
-pub async fn run(size: Size, wanted: impl Fn(&str) -> bool) -> Vec<Figure> {
-    let (some, all) = (size.of(1000), size.of(10_000));
+pub async fn run(size: Size, wanted: impl Fn(&str) -> bool) -> (Vec<Figure>, Vec<Point>) {
+    let counts = [100, 1000, 10_000].map(|count| size.of(count));
+    let all = counts[2];
     let stage = Stage::build().await;
-    let mut figures = vec![];
-    let mut sizes = memory::Sizes::default();
-    say("memory", &format!("{some}, then {all} IamTokens"));
-    stage.fill("some", some, Keys::Own).await;
-    let operator = stage.operator(&[], &[]).await;
-    operator.all_ready(some).await;
-    sizes.some = memory::settled(&operator).await;
-    stage.fill("more", all - some, Keys::Own).await;
-    operator.all_ready(all).await;
-    sizes.grown = memory::settled(&operator).await;
-    drop(operator);
-
-    let (restart, operator) = restart(&stage, all).await;
-    sizes.all = memory::settled(&operator).await;
-    sizes.peak = memory_of(operator.process.pid()).1;
-    drop(operator);
-    if wanted("restart") {
-        figures.extend(restart);
+    let (mut sizes, mut points, mut figures, mut there) = (memory::Sizes::default(), vec![], vec![], 0);
+    for count in counts {
+        stage.fill(&format!("to-{count}"), count - there, Keys::Own).await;
+        there = count;
+        let operator = stage.operator(&[], &[]).await;
+        operator.all_ready(count).await;
+        sizes.grown = memory::settled(&operator).await;
+        drop(operator);
+        let (again, operator) = restart(&stage, count).await;
+        sizes.all = memory::settled(&operator).await;
+        sizes.peak = memory_of(operator.process.pid()).1;
+        points.push(Point { count, memory: sizes.all, seconds: again.time, bare: again.bare });
+        if count == all && wanted("restart") {
+            figures.extend(again.figures());
+        }
     }
     if wanted("failover") {
         figures.extend(failover(&stage, all).await);
@@ -48,11 +46,34 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool) -> Vec<Figure> {
         sizes.with_others = memory::settled(&operator).await;
         sizes.peak = sizes.peak.max(memory_of(operator.process.pid()).1);
         drop(operator);
-        figures.extend(sizes.figures(some, all, others));
+        figures.extend(sizes.figures(&points, others));
         drop(stage);
         figures.extend(memory::endurance(size).await);
     }
-    figures
+    (figures, points)
+}
+
+/// What a start with good tokens took.
+struct Restart {
+    exchanges: f64,
+    writes: f64,
+    /// Seconds until it was ready.
+    time: f64,
+    /// Seconds that the lists took before and after.
+    lists: [f64; 2],
+    bare: f64,
+}
+
+impl Restart {
+    fn figures(&self) -> Vec<Figure> {
+        let Self { exchanges, writes, time, lists: [before, after], bare } = self;
+        let lists = format!("{bare:.2} s ({before:.2}, {after:.2})");
+        vec![
+            Figure::new("restart", "exchanges", format!("{exchanges}"), String::new(), *exchanges, Goal::AtMost(0.0)),
+            Figure::new("restart", "writes", format!("{writes}"), String::new(), *writes, Goal::AtMost(0.0)),
+            Figure::new("restart", "start to ready", format!("{time:.2} s"), lists, time / bare, Goal::AtMost(1.5)),
+        ]
+    }
 }
 
 /// Requests of the operator that change something, but for the lease.
@@ -62,9 +83,9 @@ fn writes(events: &[AuditEvent]) -> usize {
     writes.filter(|event| event.resource != "leases").count()
 }
 
-async fn restart(stage: &Stage, count: usize) -> (Vec<Figure>, Running) {
+async fn restart(stage: &Stage, count: usize) -> (Restart, Running) {
     say("restart", &format!("{count} good tokens"));
-    let before = bare::lists(stage).await;
+    let before = bare::lists(stage).await.as_secs_f64();
     let (mark, exchanges) = (stage.plane.audit_mark().await, stage.iam.exchanges());
     let begin = Instant::now();
     let operator = stage.operator(&[], &[]).await;
@@ -74,15 +95,8 @@ async fn restart(stage: &Stage, count: usize) -> (Vec<Figure>, Running) {
     sleep(Duration::from_secs(5)).await;
     let exchanges = (stage.iam.exchanges() - exchanges) as f64;
     let writes = writes(&stage.plane.audit_since(mark).await) as f64;
-    let after = bare::lists(stage).await;
-    let bare = f64::midpoint(before.as_secs_f64(), after.as_secs_f64());
-    let bare_text = format!("{bare:.2} s ({:.2}, {:.2})", before.as_secs_f64(), after.as_secs_f64());
-    let figures = vec![
-        Figure::new("restart", "exchanges", format!("{exchanges}"), String::new(), exchanges, Goal::AtMost(0.0)),
-        Figure::new("restart", "writes", format!("{writes}"), String::new(), writes, Goal::AtMost(0.0)),
-        Figure::new("restart", "start to ready", format!("{time:.2} s"), bare_text, time / bare, Goal::AtMost(1.5)),
-    ];
-    (figures, operator)
+    let after = bare::lists(stage).await.as_secs_f64();
+    (Restart { exchanges, writes, time, lists: [before, after], bare: f64::midpoint(before, after) }, operator)
 }
 
 async fn failover(stage: &Stage, count: usize) -> Vec<Figure> {

@@ -5,15 +5,13 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::process::memory;
-use crate::report::{Figure, Goal};
+use crate::report::{Figure, Goal, Point};
 use crate::stage::{Keys, Running, Stage};
 use crate::{Size, say};
 
 /// Resident memory, in MiB.
 #[derive(Default)]
 pub struct Sizes {
-    /// With the first 1,000.
-    pub some: f64,
     /// With all, which it made ready itself.
     pub grown: f64,
     /// With all, after a start that found them good.
@@ -23,15 +21,16 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    pub fn figures(&self, some: usize, all: usize, others: usize) -> Vec<Figure> {
+    pub fn figures(&self, points: &[Point], others: usize) -> Vec<Figure> {
         let figure = |what: String, value: f64, goal| {
             Figure::new("memory", &what, format!("{value:.1} MiB"), String::new(), value, goal)
         };
-        let slope = (self.all - self.some) * 1024.0 / (all - some) as f64;
+        let [_, some, all] = points else { return vec![] };
+        let slope = (all.memory - some.memory) * 1024.0 / (all.count - some.count) as f64;
         vec![
-            figure(format!("with {some} IamTokens"), self.some, Goal::None),
-            figure(format!("with {all} IamTokens, after a start"), self.all, Goal::AtMost(32.0)),
-            figure(format!("with {all} IamTokens, after their first refresh"), self.grown, Goal::None),
+            figure(format!("with {} IamTokens", some.count), some.memory, Goal::None),
+            figure(format!("with {} IamTokens", all.count), all.memory, Goal::AtMost(32.0)),
+            figure(format!("with {}, after their first refresh", all.count), self.grown, Goal::None),
             figure(format!("added by {others} other Secrets"), self.with_others - self.all, Goal::AtMost(1.0)),
             figure("peak of a start".into(), self.peak, Goal::AtMost(40.0)),
             Figure::new("memory", "for one IamToken", format!("{slope:.2} KiB"), String::new(), slope, Goal::None),

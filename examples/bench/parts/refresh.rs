@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use testkit::control_plane::Process;
 use tokio::time::sleep;
 
+use super::small::{for_each, requests};
 use crate::process::cpu as cpu_of;
 use crate::report::{Figure, Goal};
 use crate::stage::{Keys, Running, Stage};
@@ -17,17 +18,22 @@ pub async fn cold(size: Size) -> Vec<Figure> {
     say("cold", "the bare API server, before");
     let before = bare::rate(&stage, "before", count).await;
     say("cold", &format!("{count} IamTokens, none of which has a token"));
+    let mark = stage.plane.audit_mark().await;
     let begin = Instant::now();
     let operator = stage.operator(&spaces(&names), &[]).await;
     operator.all_ready(count).await;
     let rate = count as f64 / begin.elapsed().as_secs_f64();
+    let (requests, each) = for_each(&requests(&stage.plane.audit_since(mark).await), count as f64);
     drop(operator);
     say("cold", "the bare API server, after");
     let after = bare::rate(&stage, "after", count).await;
     let bare = f64::midpoint(before, after);
     let measured = format!("{count} at {rate:.0}/s");
     let bare_text = format!("{bare:.0}/s ({before:.0}, {after:.0})");
-    vec![Figure::new("cold", "start to all ready", measured, bare_text, rate / bare, Goal::AtLeast(0.9))]
+    vec![
+        Figure::new("cold", "start to all ready", measured, bare_text, rate / bare, Goal::AtLeast(0.9)),
+        Figure::new("cold", "requests until then, for each", requests, "3".into(), each, Goal::None),
+    ]
 }
 
 /// The namespaces of these.
