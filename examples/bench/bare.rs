@@ -30,9 +30,14 @@ const TOKEN_LENGTH: usize = 1100;
 pub async fn rate(stage: &Stage, prefix: &str, count: usize) -> f64 {
     let names = stage.fill(prefix, count, Keys::Own).await;
     let begin = Instant::now();
-    let mut all = stream::iter(&names).map(|at| refresh(stage, at)).buffer_unordered(CONNECTIONS);
-    while all.next().await.is_some() {}
+    refresh_all(stage, &names).await;
     count as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// As many at once as the operator has.
+pub async fn refresh_all(stage: &Stage, names: &[(String, String)]) {
+    let mut all = stream::iter(names).map(|at| refresh(stage, at)).buffer_unordered(CONNECTIONS);
+    while all.next().await.is_some() {}
 }
 
 /// One read and two writes of an IamToken that nobody else works on. Returns how long they took.

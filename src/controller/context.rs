@@ -56,7 +56,7 @@ pub(super) struct Context {
     orders: Orders,
     call: UnboundedSender<Key>,
     view: Mutex<View>,
-    remembered: Mutex<HashMap<Key, Remembered>>,
+    remembered: Mutex<HashMap<Key, Box<Remembered>>>,
     synced: AtomicBool,
 }
 
@@ -194,7 +194,7 @@ impl Context {
     /// What is remembered of the `IamToken` with this uid.
     pub(super) fn recall(&self, key: &Key, uid: &str) -> Remembered {
         let set_back = self.steps.set_back();
-        let remembered = lock(&self.remembered).get(key).filter(|it| it.uid == uid).cloned();
+        let remembered = lock(&self.remembered).get(key).filter(|it| it.uid == uid).map(|it| Remembered::clone(it));
         let Some(mut remembered) = remembered else {
             return Remembered { uid: uid.to_owned(), set_back, ..Remembered::default() };
         };
@@ -206,7 +206,7 @@ impl Context {
     }
 
     pub(super) fn remember(&self, key: &Key, remembered: Remembered) {
-        lock(&self.remembered).insert(key.clone(), remembered);
+        lock(&self.remembered).insert(key.clone(), Box::new(remembered));
     }
 
     /// The `IamToken` is gone.

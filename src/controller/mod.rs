@@ -59,6 +59,10 @@ const PATIENCE_FOR_SECRETS: Duration = Duration::from_secs(30);
 /// given up before that.
 const PATIENCE_AT_THE_END: Duration = Duration::from_secs(20);
 
+/// So many looks may run at once beside those that work and those that write a status: they only look, or read anew.
+/// kube has all that are due begin before it polls the first, and each takes some 18 KiB until it has ended.
+const LOOKS: usize = 32;
+
 /// What the admin decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -143,6 +147,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
         namespaces if namespaces.is_empty() => vec![None],
         namespaces => namespaces.into_iter().map(Some).collect(),
     };
+    let looks = u16::try_from(2 * settings.concurrency + LOOKS).unwrap_or(u16::MAX);
     let mut vitals = vec![];
     let mut controllers = vec![];
     for namespace in scopes {
@@ -150,7 +155,7 @@ pub async fn run_with_signs(settings: Settings, world: World, shutdown: Shutdown
         vitals.push(Vitals::new(namespace.clone(), Arc::clone(&process.clock), call.clone()));
         process.credentials.serves(namespace.clone(), call.clone());
         let context = Context::new(process.clone(), vitals[vitals.len() - 1].clone(), call);
-        controllers.push(run_scope(namespace, Arc::new(context), calls, shutdown.clone()));
+        controllers.push(run_scope(namespace, looks, Arc::new(context), calls, shutdown.clone()));
     }
     let means = Means::new(&process);
     health.begins(vitals, means.vitals.clone(), lead.clone(), shutdown.clone());
@@ -190,9 +195,10 @@ fn sources(clock: &Arc<dyn Clock>, lead: &Lead, work: &Order, budget: &Budgets) 
     }
 }
 
-/// One controller for one namespace, or for all.
+/// One controller for one namespace, or for all, with so many looks at once.
 async fn run_scope(
     namespace: Option<String>,
+    looks: u16,
     context: Arc<Context>,
     calls: UnboundedReceiver<Key>,
     shutdown: Shutdown,
@@ -221,7 +227,7 @@ async fn run_scope(
     let (synced, secrets) = secret_changes(namespace.as_deref(), &context);
     info!(namespace = namespace.as_deref().unwrap_or("all"), "watching IamTokens");
     Controller::for_stream(listed, reader)
-        .with_config(Config::default())
+        .with_config(Config::default().concurrency(looks))
         .reconcile_on(secrets)
         .reconcile_on(keys(calls).map(|key| object(&key)))
         .reconcile_all_on(synced)
