@@ -57,7 +57,7 @@ pub async fn cpu(size: Size) -> Vec<Figure> {
     let names = stage.fill("bare", count, Keys::Own).await;
     let before = cpu_of(std::process::id());
     bare::refresh_all(&stage, &names).await;
-    let client = (cpu_of(std::process::id()) - before).as_secs_f64() * 1000.0 / count as f64;
+    let client = cpu_of(std::process::id()).saturating_sub(before).as_secs_f64() * 1000.0 / count as f64;
     stage.iam.set_lifetime(20);
     let watched = spaces(&stage.fill("cpu", count, Keys::Own).await);
     let operator = stage.operator(&watched, &[]).await;
