@@ -1,13 +1,12 @@
 //! What is logged, which can be changed while the process runs.
 
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Registry, reload};
 
 /// kube's span around each reconcile says nothing that our lines do not. A filter can ask for it by this target.
-const QUIET: &str = "kube_runtime::controller=warn";
+const QUIET: (&str, LevelFilter) = ("kube_runtime::controller", LevelFilter::WARN);
 
 /// The level of the log of this process. By default of none.
 #[derive(Clone, Default)]
@@ -58,8 +57,21 @@ impl LogLevel {
 /// # Errors
 /// Where it is neither a level nor a list of `target=level`, in words that say so.
 pub(super) fn parse(text: &str) -> Result<Targets, String> {
-    if let Some(word) = text.split(',').find(|part| !part.contains('=') && LevelFilter::from_str(part).is_err()) {
-        return Err(format!("{word} is no level: use error, warn, info, debug or trace, or TARGET=LEVEL"));
-    }
-    Targets::from_str(&format!("{QUIET},{text}")).map_err(|error| error.to_string())
+    let (noisy, level) = QUIET;
+    text.split(',').map(str::trim).try_fold(Targets::new().with_target(noisy, level), |filter, part| {
+        let wrong = || format!("{part} is no level: use error, warn, info, debug or trace, or TARGET=LEVEL");
+        let (target, level) = part.split_once('=').map_or((None, part), |(target, level)| (Some(target), level));
+        let level = Some(level).filter(|level| !level.is_empty()).ok_or_else(wrong)?;
+        let level: LevelFilter = level.parse().map_err(|_| wrong())?;
+        match target {
+            None => Ok(filter.with_default(level)),
+            Some(target) if is_path(target) => Ok(filter.with_target(target, level)),
+            Some(_) => Err(wrong()),
+        }
+    })
+}
+
+/// Whether it looks like the path of a module.
+fn is_path(target: &str) -> bool {
+    !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte))
 }
