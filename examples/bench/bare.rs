@@ -101,8 +101,8 @@ fn payload(space: &str, name: &str) -> (Secret, serde_json::Value) {
     (secret, status)
 }
 
-/// How long the API server takes to list what the operator lists at its start: IamTokens, and the metadata of Secrets, in
-/// pages of 500.
+/// How long the API server takes to list what the operator lists at its start: IamTokens, and the metadata of Secrets. In
+/// pages of 500, as kube has them; the operator's are smaller.
 pub async fn lists(stage: &Stage) -> Duration {
     let begin = Instant::now();
     let tokens: Api<IamToken> = Api::all(stage.client.clone());

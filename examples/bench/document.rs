@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::report::{Figure, HEAD, Point, Report};
 
 const BEGIN: &str = "<!-- from here on written by make bench DOCS=1 -->\n";
+const END: &str = "<!-- to here -->";
+
 /// Of the longest bar, in characters.
 const WIDTH: f64 = 50.0;
-
-const END: &str = "<!-- to here -->";
 
 /// Writes what stands between the marks of `guide` anew.
 ///

@@ -160,21 +160,22 @@ impl Running {
         lines.filter(|line| line.contains(label)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    pub fn is_ready(&self) -> bool {
-        get(self.probes, "/readyz").is_ok_and(|(head, _)| head.contains(" 200 "))
+    /// Waits until its probe says that it is ready.
+    pub async fn ready(&self) {
+        let is_ready = || get(self.probes, "/readyz").is_ok_and(|(head, _)| head.contains(" 200 "));
+        self.until_at("it is ready", Duration::from_millis(20), is_ready).await;
     }
 
-    /// Waits until so many tokens are ready. Not asked often: an answer with 10,000 objects is work too.
+    /// Waits until so many tokens are ready.
     pub async fn all_ready(&self, count: usize) {
-        let ready = || self.metric("tokens{", "state=\"ready\"") >= count as f64;
-        self.until_at("all are ready", Duration::from_millis(200), ready).await;
+        self.until("all are ready", || self.metric("tokens{", "state=\"ready\"") >= count as f64).await;
     }
 
+    /// Not asked often: an answer with the metrics of many objects is work too.
     pub async fn until(&self, what: &str, done: impl Fn() -> bool) {
-        self.until_at(what, Duration::from_millis(20), done).await;
+        self.until_at(what, Duration::from_millis(200), done).await;
     }
 
-    /// Asks again after each `pause`.
     async fn until_at(&self, what: &str, pause: Duration, done: impl Fn() -> bool) {
         let begin = Instant::now();
         while !done() {

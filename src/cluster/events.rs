@@ -32,8 +32,9 @@ const LONGEST: usize = 1024;
 /// So much of the object's name is in the event's, in bytes: the event's has 253 at the most, and the time takes 17.
 const LONGEST_NAME: usize = 230;
 
-/// How long one event, and at the end all that wait, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one event, and at the end all that wait, may take: with the 20 s that what is in flight at the end has, both
+/// are over before kubelet's 30.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// So many may wait; more are lost, as those beyond 1,000 are in client-go (`k8s.io/client-go/tools/record/event.go`:
 /// `maxQueuedEvents`). Each takes some hundred bytes.

@@ -207,8 +207,7 @@ impl World {
         trust_cluster(&self.iam, &self.client).await;
     }
 
-    /// All events of the namespace.
-    /// All events, once none has come for a moment: they are published after what they tell of.
+    /// All events of the namespace, once none has come for a moment: they are published after what they tell of.
     pub async fn events(&self) -> Vec<Event> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut before = None;

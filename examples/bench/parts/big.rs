@@ -29,7 +29,7 @@ pub async fn run(size: Size, wanted: impl Fn(&str) -> bool) -> (Vec<Figure>, Vec
         let (again, operator) = restart(&stage, count).await;
         sizes.all = memory::settled(&operator).await;
         sizes.peak = memory_of(operator.process.pid()).1;
-        points.push(Point { count, memory: sizes.all, seconds: again.time, bare: again.bare });
+        points.push(Point { count, memory: sizes.all, seconds: again.time, bare: again.bare() });
         if count == all && wanted("restart") {
             figures.extend(again.figures());
         }
@@ -61,12 +61,16 @@ struct Restart {
     time: f64,
     /// Seconds that the lists took before and after.
     lists: [f64; 2],
-    bare: f64,
 }
 
 impl Restart {
+    fn bare(&self) -> f64 {
+        f64::midpoint(self.lists[0], self.lists[1])
+    }
+
     fn figures(&self) -> Vec<Figure> {
-        let Self { exchanges, writes, time, lists: [before, after], bare } = self;
+        let Self { exchanges, writes, time, lists: [before, after] } = self;
+        let bare = self.bare();
         let lists = format!("{bare:.2} s ({before:.2}, {after:.2})");
         vec![
             Figure::new("restart", "exchanges", format!("{exchanges}"), String::new(), *exchanges, Goal::AtMost(0.0)),
@@ -89,14 +93,14 @@ async fn restart(stage: &Stage, count: usize) -> (Restart, Running) {
     let (mark, exchanges) = (stage.plane.audit_mark().await, stage.iam.exchanges());
     let begin = Instant::now();
     let operator = stage.operator(&[], &[]).await;
-    operator.until("it is ready", || operator.is_ready()).await;
+    operator.ready().await;
     let time = begin.elapsed().as_secs_f64();
     operator.all_ready(count).await;
     sleep(Duration::from_secs(5)).await;
     let exchanges = (stage.iam.exchanges() - exchanges) as f64;
     let writes = writes(&stage.plane.audit_since(mark).await) as f64;
     let after = bare::lists(stage).await.as_secs_f64();
-    (Restart { exchanges, writes, time, lists: [before, after], bare: f64::midpoint(before, after) }, operator)
+    (Restart { exchanges, writes, time, lists: [before, after] }, operator)
 }
 
 async fn failover(stage: &Stage, count: usize) -> Vec<Figure> {
@@ -105,7 +109,7 @@ async fn failover(stage: &Stage, count: usize) -> Vec<Figure> {
     let mut first = stage.operator(&[], &more).await;
     first.all_ready(count).await;
     let second = stage.operator(&[], &more).await;
-    second.until("the second is ready", || second.is_ready()).await;
+    second.ready().await;
     sleep(Duration::from_secs(5)).await;
     let exchanges = stage.iam.exchanges();
     let begin = Instant::now();

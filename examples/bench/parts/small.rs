@@ -20,7 +20,7 @@ pub async fn binary() -> Vec<Figure> {
     for _ in 0..5 {
         let begin = Instant::now();
         let operator = stage.operator(&[], &[]).await;
-        operator.until("it is ready", || operator.is_ready()).await;
+        operator.ready().await;
         times.push(begin.elapsed().as_secs_f64());
         sleep(Duration::from_secs(2)).await;
         idle = memory(operator.process.pid()).0;
