@@ -99,8 +99,9 @@ impl Publisher {
         let mut end = pin!(end);
         loop {
             let waiting = tokio::select! {
-                waiting = self.queue.recv() => waiting,
+                biased;
                 () = &mut end => break,
+                waiting = self.queue.recv() => waiting,
             };
             let Some(waiting) = waiting else { return };
             self.publish(waiting).await;
