@@ -17,7 +17,7 @@ use futures::future::{self, BoxFuture, Shared};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use kube::runtime::controller::{Config, Error as ControllerError};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::Event;
+use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller, WatchStreamExt as _};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -214,7 +214,7 @@ async fn run_scope(
     let (listed, progress) = (reader.clone(), context.vitals.clone());
     context.metrics.lists(move || progress.progress().tokens.then(|| listed.state()));
     let (observer, metrics) = (Arc::clone(&context), context.metrics.clone());
-    let listed = watch::events(tokens, Watched::IamTokens, metrics)
+    let events = watch::events(tokens, Watched::IamTokens, metrics)
         .map(Ok)
         .modify(strip)
         .inspect(move |event| {
@@ -222,14 +222,15 @@ async fn run_scope(
                 observe(&observer, event);
             }
         })
-        .reflect(writer)
-        .touched_objects();
+        .reflect(writer);
+    let (changed, listed) = touched(events, &context);
     let (synced, secrets) = secret_changes(namespace.as_deref(), &context);
     info!(namespace = namespace.as_deref().unwrap_or("all"), "watching IamTokens");
-    Controller::for_stream(listed, reader)
+    Controller::for_stream(changed, reader)
         .with_config(Config::default().concurrency(looks))
         .reconcile_on(secrets)
-        .reconcile_on(keys(calls).map(|key| object(&key)))
+        .reconcile_on(received(calls).map(|key| object(&key)))
+        .reconcile_all_on(listed)
         .reconcile_all_on(synced)
         .reconcile_all_on(context.lead.beginnings())
         .reconcile_all_on(context.steps.noticed())
@@ -273,6 +274,29 @@ fn observe(context: &Context, event: &Event<Listed>) {
     context.wake(wake);
 }
 
+/// The IamTokens that changed, one by one; and a stream that yields when a list is complete, once it is of use. Not before:
+/// until then kube's store holds nothing of what the list brings, and a look finds a new one missing and an old one as
+/// it was.
+fn touched(
+    events: impl Stream<Item = Result<Event<Listed>, watcher::Error>> + Send + 'static,
+    context: &Arc<Context>,
+) -> (impl Stream<Item = Result<Listed, watcher::Error>> + Send + 'static, impl Stream<Item = ()> + Send + 'static) {
+    let (complete, lists) = unbounded_channel();
+    let changed = events.filter_map(move |event| {
+        future::ready(match event {
+            Ok(Event::Apply(token) | Event::Delete(token)) => Some(Ok(token)),
+            Ok(Event::InitDone) => {
+                let _ = complete.send(());
+                None
+            }
+            Ok(Event::Init | Event::InitApply(_)) => None,
+            Err(error) => Some(Err(error)),
+        })
+    });
+    let context = Arc::clone(context);
+    (changed, received(lists).filter(move |()| future::ready(context.is_synced())))
+}
+
 /// The watch on Secrets begins once all IamTokens are known, so that none that they name is passed over. Returns a
 /// stream that yields once all Secrets are known, and one of the IamTokens to look at again.
 fn secret_changes(
@@ -282,7 +306,7 @@ fn secret_changes(
     let api = api(&heard(context, Watched::Secrets), namespace);
     let (first, synced) = tokio::sync::oneshot::channel();
     let mut first = Some(first);
-    let [begin, viewer, lister, late] = std::array::from_fn(|_| Arc::clone(context));
+    let [begin, viewer, lister, reader, late] = std::array::from_fn(|_| Arc::clone(context));
     let changes = secrets::watch(api, context.metrics.clone(), move |apply| viewer.with_view(|view| apply(view)));
     let changes = stream::once(async move { begin.tokens_listed.notified().await })
         .flat_map(|()| stream::empty::<Change>())
@@ -298,6 +322,7 @@ fn secret_changes(
             }
         })
         .flat_map(stream::iter)
+        .filter(move |_| future::ready(reader.is_synced()))
         .map(|key| object(&key));
     let synced = stream::once(async move {
         let in_time = tokio::time::timeout(PATIENCE_FOR_SECRETS, synced).await.is_ok();
@@ -332,8 +357,8 @@ fn strip(token: &mut Listed) {
     token.annotations_mut().retain(|name, _| name == crate::api::REFRESH_REQUESTED);
 }
 
-fn keys(calls: UnboundedReceiver<Key>) -> impl Stream<Item = Key> + Send {
-    stream::unfold(calls, async |mut calls| Some((calls.recv().await?, calls)))
+fn received<T: Send>(channel: UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
+    stream::unfold(channel, async |mut channel| Some((channel.recv().await?, channel)))
 }
 
 fn key(token: &Listed) -> Key {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::sim::Break;
-use crate::sim::crowd::{most_at_once, reasons_after_a_minute, recovery};
+use crate::sim::crowd::{exchanges_after_a_gap, most_at_once, reasons_after_a_minute, recovery};
 use crate::sim::hostile::churned;
 use crate::sim::iam::Mood;
 
@@ -12,6 +12,13 @@ fn tokens_of_different_keys_that_began_together_are_not_refreshed_together() {
     let (spread, together) = (most_at_once(60, None), most_at_once(60, Some(Break::Jitter)));
     assert!(spread < 0.5, "{spread}");
     assert!(together > 0.9, "{together}: without jitter this test must see it");
+}
+
+/// kube touches what a list holds before its store does: whoever looks between two pages finds a new one missing, and an
+/// old one as it was.
+#[test]
+fn what_a_watch_missed_is_found_by_the_next_list_of_several_pages() {
+    assert_eq!(exchanges_after_a_gap(250), 2);
 }
 
 #[test]

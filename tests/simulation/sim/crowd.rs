@@ -90,6 +90,26 @@ pub fn reasons_after_a_minute(tokens: usize, mood: Mood) -> BTreeMap<String, usi
     })
 }
 
+/// Exchanges in the minutes after the operator was cut off. Meanwhile one of so many tokens was asked for and another one
+/// created, and the API server has forgotten what happened, so that all is listed anew.
+pub fn exchanges_after_a_gap(tokens: usize) -> usize {
+    alone(async move {
+        let mut stage = Stage::set(&Scenario { lifetime: 3600, ..Scenario::crowd(tokens + 1) }, 32);
+        (1..=tokens).for_each(|number| stage.people.create_pair(number));
+        stage.start();
+        sleep(Duration::from_mins(1)).await;
+        assert_eq!(stage.expiries().len(), tokens);
+        stage.site.oracle.keep_exchanges();
+        stage.cut(Duration::from_secs(20));
+        stage.people.create_pair(0);
+        stage.people.ask(1);
+        sleep(Duration::from_secs(1)).await;
+        stage.site.cluster.compact();
+        sleep(Duration::from_mins(3)).await;
+        stage.site.oracle.take_exchanges().len()
+    })
+}
+
 fn recovered(
     expiries: &BTreeMap<String, Timestamp>,
     exchanges: &[(String, Timestamp)],

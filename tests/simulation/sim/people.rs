@@ -75,6 +75,13 @@ impl People {
         key
     }
 
+    /// A person asks for a refresh of the token of this pair.
+    pub fn ask(&mut self, number: usize) {
+        let (namespace, name, text) = (self.namespaces[0].clone(), format!("pair{number:05}"), self.number());
+        let change = json!({"metadata": {"annotations": {"iamtoken.dev/refresh-requested": text}}});
+        self.change("iamtokens", &namespace, &name, &change);
+    }
+
     /// Who means harm does something to the pair of this number in the first namespace.
     pub fn churn(&mut self, number: usize) {
         let (namespace, name) = (self.namespaces[0].clone(), format!("pair{number:05}"));

@@ -60,6 +60,11 @@ impl Stage {
         }
     }
 
+    /// No replica reaches the API server for so long.
+    pub fn cut(&self, lasts: Duration) {
+        self.replicas.iter().for_each(|replica| self.site.sky.cut(&replica.who, lasts));
+    }
+
     /// Nature strikes and people act until the storm is over or something is violated.
     pub async fn storm(&mut self) {
         let ends = self.begun + self.scenario.storm;
