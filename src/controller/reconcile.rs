@@ -284,7 +284,7 @@ impl Look<'_> {
     }
 
     fn is_admitted(&mut self, work: Work, scene: &Scene<'_>) -> bool {
-        let deadline = decide::deadline(&scene.observed, scene.now);
+        let deadline = decide::deadline(work, &scene.observed, scene.now);
         self.context.admits_work(self.key, lane(work, scene.plan), deadline, &mut self.places)
     }
 

@@ -260,12 +260,14 @@ pub fn is_from_the_future(record: &Record, now: Timestamp) -> bool {
     record.life().is_from_the_future(now)
 }
 
-/// Where it stands in line: by the end of the token in place, first where that has passed or there never was one. Who has
+/// Where work stands in line: by the end of the token in place, first where that has passed or there never was one. Those
+/// alone come before a token of another key, or another spec, or that a person asks for: somebody waits for it. Who has
 /// none and needs a person comes after all that can still be saved: credentials that are refused starve nobody.
 #[must_use]
-pub fn deadline(o: &Observed<'_>, now: Timestamp) -> Timestamp {
+pub fn deadline(work: Work, o: &Observed<'_>, now: Timestamp) -> Timestamp {
+    let awaited = matches!(work, Work::Refresh(Why::SourceChanged | Why::SpecChanged | Why::Requested));
     match o.expires_at() {
-        Some(at) if at > now => at,
+        Some(at) if at > now => if awaited { now } else { at },
         _ if o.memory.trouble.as_ref().is_some_and(|trouble| trouble.problem.needs_a_person()) => {
             schedule::later(now, FAILING_LAST)
         }

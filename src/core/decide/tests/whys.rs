@@ -179,13 +179,27 @@ fn who_holds_a_target_by_control_alone_need_not_give_way() {
 
 #[test]
 fn who_has_no_token_comes_first_but_last_where_a_person_is_needed() {
+    const DUE: Work = Work::Refresh(Why::Due);
     let none = Scene::settled().with(|it| it.target = Seen::Absent);
-    assert_eq!(deadline(&none.observed(), at(0)), Timestamp::MIN);
-    assert_eq!(deadline(&Scene::settled().observed(), at(0)), at(EXPIRED));
-    assert_eq!(deadline(&Scene::settled().observed(), at(EXPIRED)), at(EXPIRED));
+    assert_eq!(deadline(DUE, &none.observed(), at(0)), Timestamp::MIN);
+    assert_eq!(deadline(DUE, &Scene::settled().observed(), at(0)), at(EXPIRED));
+    assert_eq!(deadline(DUE, &Scene::settled().observed(), at(EXPIRED)), at(EXPIRED));
     let unreachable = none.with(|it| it.fail(Work::Refresh(Why::Missing), unreachable(), 0));
-    assert_eq!(deadline(&unreachable.observed(), at(0)), Timestamp::MIN);
+    assert_eq!(deadline(DUE, &unreachable.observed(), at(0)), Timestamp::MIN);
     let rejected = iam(Kind::Rejected(Verdict::NotFound));
     let rejected = unreachable.with(|it| it.fail(Work::Refresh(Why::Missing), rejected, 0));
-    assert!(deadline(&rejected.observed(), at(0)) > at(EXPIRED));
+    assert!(deadline(DUE, &rejected.observed(), at(0)) > at(EXPIRED));
+}
+
+#[test]
+fn who_is_waited_for_comes_before_all_whose_token_is_good() {
+    let settled = Scene::settled();
+    for why in [Why::SourceChanged, Why::SpecChanged, Why::Requested] {
+        let work = Work::Refresh(why);
+        assert_eq!(deadline(work, &settled.observed(), at(1)), at(1), "{why:?}");
+        assert_eq!(deadline(work, &settled.observed(), at(EXPIRED + 1)), at(EXPIRED), "an expired one goes before");
+    }
+    for work in [Work::Refresh(Why::Shared), Work::Rewrite, Work::Remove, Work::Restart(0)] {
+        assert_eq!(deadline(work, &settled.observed(), at(1)), at(EXPIRED), "{work:?}");
+    }
 }
