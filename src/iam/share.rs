@@ -25,7 +25,7 @@ use crate::core::schedule::{Retry, earlier, retry_at, since};
 use crate::core::view::Key;
 use crate::telemetry::metrics::Metrics;
 
-/// A token is kept for those who ask just after for a twentieth of its life, but not longer than this.
+/// A token is kept for those who ask just after for a tenth of its life, but not longer than this.
 const AT_HAND: Duration = Duration::from_mins(1);
 
 /// However many persons ask, one credential is tried only so often.
@@ -297,7 +297,7 @@ impl Sharing {
     }
 
     async fn put_away(self, id: AskId, number: u64, lasts: Duration) {
-        tokio::time::sleep((lasts / 20).min(AT_HAND)).await;
+        tokio::time::sleep((lasts / 10).min(AT_HAND)).await;
         let mut slots = self.slots();
         if matches!(slots.get(&id), Some(Slot::AtHand(_, other)) if *other == number) {
             slots.remove(&id);

@@ -86,15 +86,15 @@ pub async fn steady() -> Vec<Figure> {
 /// Many IamTokens with one key.
 pub async fn sharing(size: Size) -> Vec<Figure> {
     let count = size.of(1000);
-    say("sharing", &format!("{count} IamTokens with one key, for two minutes"));
+    say("sharing", &format!("{count} IamTokens with one key, for three minutes"));
     let stage = Stage::build().await;
-    stage.iam.set_lifetime(60);
+    stage.iam.set_lifetime(100);
     stage.fill("sharing", count, Keys::Shared).await;
     let operator = stage.operator(&[], &[]).await;
     operator.all_ready(count).await;
     let first = stage.iam.exchanges();
     let mark = stage.plane.audit_mark().await;
-    sleep(Duration::from_mins(2)).await;
+    sleep(Duration::from_secs(170)).await;
     let exchanges = stage.iam.exchanges() - first;
     let written = requests(&stage.plane.audit_since(mark).await).get("patch secrets").copied().unwrap_or_default();
     let lives = written as f64 / count as f64;
