@@ -58,7 +58,7 @@ fn payload(space: &str, name: &str) -> (Secret, serde_json::Value) {
     let spec: IamTokenSpec =
         serde_json::from_value(json!({"apiKeySecretRef": {"name": format!("{name}-key")}})).unwrap();
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    let key = Key { namespace: space.into(), name: name.into() };
+    let key = Key::new(space, name);
     let plan = Plan::new(&key, &spec, &endpoints.into(), |_| Err(Problem::NothingIsLent)).unwrap();
     let token = format!("FAKE.{}.token", "x".repeat(TOKEN_LENGTH));
     let now = Timestamp::now();

@@ -64,7 +64,7 @@ pub fn answer(data: &[u8]) {
 /// An API key, a ServiceAccount's token, and an API key that becomes a profile in two requests; of any account or of one.
 fn ask(who: u8) -> Option<Ask> {
     let service_account = || {
-        let who = iam_token_operator::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
+        let who = iam_token_operator::core::view::Key::new("payments", "hpcs");
         Credential::ServiceAccount { who, token: OWN_TOKEN.into() }
     };
     let profile = || Profile::Id("Profile-1".to_owned());

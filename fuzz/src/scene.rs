@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iam_token_operator::api::{Listed, ListedCredential};
+use iam_token_operator::api::{Kept, Listed, ListedCredential};
 use iam_token_operator::core::defaults::Defaults;
 use iam_token_operator::core::endpoint::{Endpoint, Endpoints};
 use iam_token_operator::core::key_health::Known;
@@ -45,7 +45,7 @@ impl Scene {
         let now = parts.time("now");
         let health = parts.0.remove("health").map(|health| key_details::read(200, health.to_string().as_bytes()));
         Some(Self {
-            token: parts.read("token")?,
+            token: parts.read::<Kept>("token")?.open(),
             lenders: parts.lenders(),
             source: parts.seen("source"),
             target: parts.seen("target"),
@@ -59,7 +59,7 @@ impl Scene {
 }
 
 pub fn key() -> Key {
-    Key { namespace: "payments".into(), name: "hpcs".into() }
+    Key::new("payments", "hpcs")
 }
 
 pub fn defaults() -> Defaults {

@@ -2,6 +2,7 @@
 
 mod cluster_iam_credential;
 mod iam_token;
+mod kept;
 mod listed;
 mod reason;
 mod restart;
@@ -13,6 +14,7 @@ pub use cluster_iam_credential::{
     LockedServiceAccountRef,
 };
 pub use iam_token::{ApiKeySecretRef, CredentialRef, IamToken, IamTokenSpec, ServiceAccountRef, TrustedProfile};
+pub use kept::{Glance, Kept};
 pub use listed::{Listed, ListedCredential};
 pub use reason::{CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, Reason};
 pub use restart::{Restart, Workload, WorkloadKind, WorkloadStatus};

@@ -106,7 +106,7 @@ impl Token {
                     format!("{origin} is no token of a ServiceAccount. Name the file of a projected one.").into()
                 );
             }
-            let who = Key { namespace: String::new(), name: String::new() };
+            let who = Key::new("", "");
             return Ok(Credential::ServiceAccount { who, token: text.into() });
         }
         let (origin, value) = self.value()?;

@@ -52,7 +52,7 @@ pub fn secrets(client: Client, namespace: String, metrics: Metrics) -> impl Stre
     let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(client, &namespace);
     watch::events(api, Watched::Secrets, metrics).map(move |event| -> Change {
         let namespace = namespace.clone();
-        let key = |secret: &PartialObjectMeta<Secret>| Key { namespace: namespace.clone(), name: secret.name_any() };
+        let key = |secret: &PartialObjectMeta<Secret>| Key::new(namespace.as_str(), secret.name_any());
         match event {
             Event::Init => Box::new(move |lenders| lenders.relist_secrets(&namespace)),
             Event::InitApply(secret) | Event::Apply(secret) => {

@@ -50,5 +50,5 @@ fn apply(view: &mut View, event: &Event<PartialObjectMeta<Secret>>) -> Change {
 }
 
 fn key(secret: &PartialObjectMeta<Secret>) -> Key {
-    Key { namespace: secret.namespace().unwrap_or_default(), name: secret.name_any() }
+    Key::new(secret.namespace().unwrap_or_default(), secret.name_any())
 }

@@ -155,7 +155,7 @@ impl Job<'_> {
                 Ok((Credential::ApiKey(key), mark))
             }
             Source::ServiceAccount { name } => {
-                let who = Key { namespace: namespace.to_owned(), name: name.clone() };
+                let who = Key::new(namespace, name.as_str());
                 if self.context.is_own(&who).await.map_err(Problem::Api)? {
                     return Err(Problem::OwnServiceAccount { name: name.clone() });
                 }

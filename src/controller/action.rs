@@ -1,8 +1,6 @@
-//! What kube's action would be if it told when the next look is.
+//! What a look ends with.
 
 use std::time::Duration;
-
-use kube::runtime::controller;
 
 /// When an `IamToken` is looked at again, if nothing happens before.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +18,5 @@ impl Action {
 
     pub(super) const fn await_change() -> Self {
         Self { after: None }
-    }
-}
-
-impl From<Action> for controller::Action {
-    fn from(action: Action) -> Self {
-        action.after.map_or_else(Self::await_change, Self::requeue)
     }
 }

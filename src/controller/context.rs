@@ -10,6 +10,7 @@ use kube::Client;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, OnceCell};
 
+use super::alarms::Alarms;
 use super::budget::Budgets;
 use super::credentials::Credentials;
 use super::health::Vitals;
@@ -51,6 +52,8 @@ pub(super) struct Context {
     pub(super) credentials: Credentials,
     /// What each namespace has used of its budget.
     pub(super) budget: Budgets,
+    /// When each `IamToken` is looked at again.
+    pub(super) alarms: Alarms,
     own_name: Arc<OnceCell<String>>,
     clock: Arc<dyn Clock>,
     orders: Orders,
@@ -140,7 +143,7 @@ impl Context {
     pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
         let Process { client, clock, defaults, sharing, orders, events, lead, steps, server_time, metrics, .. } =
             process;
-        let (tokens_listed, view, remembered, synced) = Default::default();
+        let (tokens_listed, alarms, view, remembered, synced) = Default::default();
         Self {
             client,
             defaults,
@@ -154,6 +157,7 @@ impl Context {
             tokens_listed,
             credentials: process.credentials,
             budget: process.budget,
+            alarms,
             own_name: process.own_name,
             clock,
             orders,
@@ -218,6 +222,7 @@ impl Context {
         self.orders.work.forget(key);
         self.orders.statuses.forget(key);
         self.vitals.forget(key);
+        self.alarms.set(key, None);
         self.credentials.with(|lenders| lenders.used_by(key, None));
     }
 
@@ -258,6 +263,11 @@ impl Context {
             None => {}
         }
         self.sharing.follow(id, key, &self.call);
+    }
+
+    /// Has IamTokens looked at when their time has come, for ever.
+    pub(super) async fn ring(&self) {
+        self.alarms.ring(&self.call).await;
     }
 
     /// Has these IamTokens looked at again.

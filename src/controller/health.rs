@@ -199,7 +199,7 @@ mod tests {
     async fn an_overdue_look_is_called_for_once_before_it_is_found() {
         let (call, mut calls) = unbounded_channel();
         let vitals = Vitals::new(None, Arc::new(SystemClock), call);
-        let key = Key { namespace: "team-a".into(), name: "hpcs".into() };
+        let key = Key::new("team-a", "hpcs");
         vitals.look(&key).ends(Some(Duration::from_mins(1)));
         assert_eq!(rounds(&vitals, Duration::from_mins(1)).await, []);
         assert!(calls.try_recv().is_err());
@@ -214,7 +214,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_look_that_is_dropped_is_not_missed() {
         let vitals = Vitals::new(None, Arc::new(SystemClock), unbounded_channel().0);
-        let key = Key { namespace: "team-a".into(), name: "hpcs".into() };
+        let key = Key::new("team-a", "hpcs");
         drop(vitals.look(&key));
         assert_eq!(rounds(&vitals, Duration::from_hours(1)).await, []);
     }

@@ -2,6 +2,7 @@
 
 mod act;
 mod action;
+mod alarms;
 mod budget;
 mod context;
 mod credentials;
@@ -30,7 +31,7 @@ pub use self::health::Health;
 use self::health::Vitals;
 use self::lead::Lead;
 use self::steps::Steps;
-use crate::api::{IamToken, Listed};
+use crate::api::{IamToken, Kept};
 use crate::clock::Clock;
 use crate::cluster::client::wait_for_crd;
 use crate::cluster::deadline::{with_deadlines, with_signs};
@@ -203,7 +204,7 @@ async fn run_scope(
     calls: UnboundedReceiver<Key>,
     shutdown: Shutdown,
 ) {
-    let tokens: Api<Listed> = api(&heard(&context, Watched::IamTokens), namespace.as_deref());
+    let tokens: Api<Kept> = api(&heard(&context, Watched::IamTokens), namespace.as_deref());
     let plain: Api<IamToken> = api(&context.client, namespace.as_deref());
     let served = wait_for_crd(&plain, |why| context.vitals.note(|progress| progress.crd = Err(why.to_owned())));
     if let future::Either::Right(_) = future::select(Box::pin(served), shutdown.clone()).await {
@@ -226,7 +227,7 @@ async fn run_scope(
     let (changed, listed) = touched(events, &context);
     let (synced, secrets) = secret_changes(namespace.as_deref(), &context);
     info!(namespace = namespace.as_deref().unwrap_or("all"), "watching IamTokens");
-    Controller::for_stream(changed, reader)
+    let looks = Controller::for_stream(changed, reader)
         .with_config(Config::default().concurrency(looks))
         .reconcile_on(secrets)
         .reconcile_on(received(calls).map(|key| object(&key)))
@@ -239,25 +240,26 @@ async fn run_scope(
         .for_each(|result| {
             if let Err(ControllerError::ObjectNotFound(object)) = result {
                 let namespace = object.namespace.unwrap_or_default();
-                context.forget(&Key { namespace, name: object.name });
+                context.forget(&Key::new(namespace, object.name));
             }
             future::ready(())
-        })
-        .await;
+        });
+    future::select(Box::pin(looks), Box::pin(context.ring())).await;
 }
 
 /// Keeps the index in step with the IamTokens, before they are reconciled.
-fn observe(context: &Context, event: &Event<Listed>) {
+fn observe(context: &Context, event: &Event<Kept>) {
     let wake = match event {
         Event::Init => context.with_view(|view| {
             view.relist();
             vec![]
         }),
         Event::InitApply(token) | Event::Apply(token) => {
+            let (key, token) = (key(token), token.open());
             let credential = token.spec.as_ref().and_then(|spec| spec.credential_ref.as_ref());
             let credential = credential.map(|reference| reference.name.as_str());
-            context.credentials.with(|lenders| lenders.used_by(&key(token), credential));
-            context.with_view(|view| view.put(&key(token), reconcile::claim(token)))
+            context.credentials.with(|lenders| lenders.used_by(&key, credential));
+            context.with_view(|view| view.put(&key, reconcile::claim(&token)))
         }
         Event::Delete(token) => {
             let key = key(token);
@@ -278,9 +280,9 @@ fn observe(context: &Context, event: &Event<Listed>) {
 /// until then kube's store holds nothing of what the list brings, and a look finds a new one missing and an old one as
 /// it was.
 fn touched(
-    events: impl Stream<Item = Result<Event<Listed>, watcher::Error>> + Send + 'static,
+    events: impl Stream<Item = Result<Event<Kept>, watcher::Error>> + Send + 'static,
     context: &Arc<Context>,
-) -> (impl Stream<Item = Result<Listed, watcher::Error>> + Send + 'static, impl Stream<Item = ()> + Send + 'static) {
+) -> (impl Stream<Item = Result<Kept, watcher::Error>> + Send + 'static, impl Stream<Item = ()> + Send + 'static) {
     let (complete, lists) = unbounded_channel();
     let changed = events.filter_map(move |event| {
         future::ready(match event {
@@ -302,7 +304,7 @@ fn touched(
 fn secret_changes(
     namespace: Option<&str>,
     context: &Arc<Context>,
-) -> (impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<Listed>> + Send + 'static) {
+) -> (impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<Kept>> + Send + 'static) {
     let api = api(&heard(context, Watched::Secrets), namespace);
     let (first, synced) = tokio::sync::oneshot::channel();
     let mut first = Some(first);
@@ -352,7 +354,7 @@ where
 }
 
 /// What the store need not keep.
-fn strip(token: &mut Listed) {
+fn strip(token: &mut Kept) {
     token.managed_fields_mut().clear();
     token.annotations_mut().retain(|name, _| name == crate::api::REFRESH_REQUESTED);
 }
@@ -361,10 +363,10 @@ fn received<T: Send>(channel: UnboundedReceiver<T>) -> impl Stream<Item = T> + S
     stream::unfold(channel, async |mut channel| Some((channel.recv().await?, channel)))
 }
 
-fn key(token: &Listed) -> Key {
-    Key { namespace: token.namespace().unwrap_or_default(), name: token.name_any() }
+fn key(token: &Kept) -> Key {
+    Key::new(token.namespace().unwrap_or_default(), token.name_any())
 }
 
-fn object(key: &Key) -> ObjectRef<Listed> {
+fn object(key: &Key) -> ObjectRef<Kept> {
     ObjectRef::new(&key.name).within(&key.namespace)
 }

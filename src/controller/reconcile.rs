@@ -20,7 +20,7 @@ use super::act::{Job, Outcome as Act};
 use super::action::Action;
 use super::context::{Context, Places, Remembered};
 use super::key;
-use crate::api::{IamTokenSpec, IamTokenStatus, Listed, REFRESH_REQUESTED, Reason};
+use crate::api::{IamTokenSpec, IamTokenStatus, Kept, Listed, REFRESH_REQUESTED, Reason};
 use crate::cluster;
 use crate::core::decide::{self, Observed, Step, Work, next_look};
 use crate::core::key_health::{ApiKey, Known as KnownKey};
@@ -69,15 +69,16 @@ fn claimed_target(token: &Listed) -> String {
 }
 
 /// Never fails: what goes wrong is in the status, or is tried again.
-pub(super) async fn reconcile(token: Arc<Listed>, context: Arc<Context>) -> Result<controller::Action, Infallible> {
-    let key = key(&token);
+pub(super) async fn reconcile(token: Arc<Kept>, context: Arc<Context>) -> Result<controller::Action, Infallible> {
+    let key = context.with_view(|view| view.shared(key(&token)));
     let running = context.vitals.look(&key);
     let action = look(&token, &key, &context, context.metrics.reconcile()).await;
     running.ends(action.after);
-    Ok(action.into())
+    context.alarms.set(&key, action.after);
+    Ok(controller::Action::await_change())
 }
 
-async fn look(token: &Listed, key: &Key, context: &Context, counted: Reconcile) -> Action {
+async fn look(token: &Kept, key: &Key, context: &Context, counted: Reconcile) -> Action {
     let places = context.called(key);
     let uid = token.uid().unwrap_or_default();
     let mut remembered = context.recall(key, &uid);
@@ -89,7 +90,7 @@ async fn look(token: &Listed, key: &Key, context: &Context, counted: Reconcile) 
     }
     let version = version(token);
     if version >= remembered.written && remembered.outdated != Some(version) {
-        return look_at(token, key, context, remembered, places, counted).await;
+        return look_at(&token.open(), key, context, remembered, places, counted).await;
     }
     if remembered.outdated != Some(version) {
         remembered.outdated = Some(version);
@@ -127,7 +128,7 @@ async fn look_at(
 }
 
 /// A resourceVersion as a number: those of one resource can be compared (KEP-5504).
-fn version(token: &Listed) -> u64 {
+fn version(token: &Kept) -> u64 {
     token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
 }
 
@@ -321,7 +322,7 @@ impl Look<'_> {
     }
 
     fn recall_restarts(&mut self, plan: &Plan, before: &IamTokenStatus, target: &Seen) {
-        let record: Option<&Record> = target.facts().and_then(|facts| facts.record.as_ref());
+        let record: Option<&Record> = target.facts().and_then(|facts| facts.record.as_deref());
         let token = record.map(|record| record.token.as_str());
         self.remembered.memory.restarts.recall(&before.restarts, &plan.restart.workloads, token);
     }

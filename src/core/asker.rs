@@ -169,7 +169,7 @@ impl Asker {
     #[must_use]
     pub fn secret(&self, own: &str) -> Option<Key> {
         let name = self.source.secret()?.to_owned();
-        Some(Key { namespace: self.namespace(own).to_owned(), name })
+        Some(Key::new(self.namespace(own), name))
     }
 
     /// As users of a lent credential are told of a problem with it: not what is wrong, which is its admin's to know.

@@ -173,8 +173,8 @@ fn for_target(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Step {
         let controller = controller.map(|controller| controller.name.clone());
         return Step::Refuse(Problem::TargetExists { name: target.name.clone(), controller });
     }
-    let mut refreshes = Blocked::by(o.memory.trouble.as_ref(), o, now);
-    let mut others = Blocked::by(o.memory.hitch.as_ref(), o, now);
+    let mut refreshes = Blocked::by(o.memory.trouble.as_deref(), o, now);
+    let mut others = Blocked::by(o.memory.hitch.as_deref(), o, now);
     if standing == Standing::Unknown {
         return others.map_or(Step::Work(Work::Look), Blocked::wait);
     }
@@ -267,7 +267,13 @@ pub fn is_from_the_future(record: &Record, now: Timestamp) -> bool {
 pub fn deadline(work: Work, o: &Observed<'_>, now: Timestamp) -> Timestamp {
     let awaited = matches!(work, Work::Refresh(Why::SourceChanged | Why::SpecChanged | Why::Requested));
     match o.expires_at() {
-        Some(at) if at > now => if awaited { now } else { at },
+        Some(at) if at > now => {
+            if awaited {
+                now
+            } else {
+                at
+            }
+        }
         _ if o.memory.trouble.as_ref().is_some_and(|trouble| trouble.problem.needs_a_person()) => {
             schedule::later(now, FAILING_LAST)
         }

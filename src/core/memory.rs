@@ -16,10 +16,10 @@ use super::schedule::{self, earlier};
 /// What a process remembers of an `IamToken` between two looks. Losing it costs at most a read or a try.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The last refresh, if it failed.
-    pub trouble: Option<Trouble>,
+    /// The last refresh, if it failed. Boxed, as most never do.
+    pub trouble: Option<Box<Trouble>>,
     /// The last of all other work, if it failed: neither must quicken or hold up the other.
-    pub hitch: Option<Trouble>,
+    pub hitch: Option<Box<Trouble>>,
     /// A later state of the source Secret that was found to hold the same key.
     pub same_key: Option<Mark>,
     /// A state of the target that no token can be recovered from.
@@ -152,14 +152,14 @@ impl Memory {
         let slot = if matches!(work, Work::Refresh(_)) { &mut self.trouble } else { &mut self.hitch };
         let before = slot.take().filter(|trouble| trouble.problem.reason() == failed.problem.reason());
         let again = before.map_or(1, |trouble| trouble.attempts.saturating_add(1));
-        *slot = Some(Trouble {
+        *slot = Some(Box::new(Trouble {
             work,
             problem: failed.problem,
             attempts: failed.attempts.unwrap_or(again),
             failed_at: failed.at,
             jitter: failed.jitter,
             inputs,
-        });
+        }));
     }
 
     /// A try has succeeded and left the target in this state. That writes it anew is no cure for a key that is refused.

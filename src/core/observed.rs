@@ -27,8 +27,8 @@ pub struct Facts {
     pub mark: Mark,
     /// Its controller, if it has one.
     pub controller: Option<Controller>,
-    /// What the operator noted on it.
-    pub record: Option<Record>,
+    /// What the operator noted on it. Boxed, as no source has one.
+    pub record: Option<Box<Record>>,
     /// Which of its fields the operator still manages.
     pub owned: Owned,
 }
@@ -81,7 +81,8 @@ impl Facts {
             controller: controller.map(Controller::of),
             record: annotation
                 .and_then(|text| Record::parse(text))
-                .filter(|record| Some(&record.owner.namespace) == metadata.namespace.as_ref()),
+                .filter(|record| Some(&record.owner.namespace) == metadata.namespace.as_ref())
+                .map(Box::new),
             owned: ownership::owned(metadata.managed_fields.as_deref().unwrap_or_default()),
         })
     }
@@ -145,7 +146,7 @@ impl<'a> Standing<'a> {
     #[must_use]
     pub fn record(&self) -> Option<&'a Record> {
         match self {
-            Self::Ours(facts) => facts.record.as_ref(),
+            Self::Ours(facts) => facts.record.as_deref(),
             _ => None,
         }
     }

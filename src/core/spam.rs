@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn object(number: usize) -> Key {
-        Key { namespace: "ns".into(), name: format!("token-{number}") }
+        Key::new("ns", format!("token-{number}"))
     }
 
     fn zero() -> Instant {

@@ -2,14 +2,20 @@
 //! not grow with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
 use super::observed::{Facts, Seen};
 
-/// A namespace and a name in it.
+/// A namespace and a name in it. All clones are one: several tables name each IamToken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
+pub struct Key(Arc<Names>);
+
+/// The names in a [`Key`].
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Names {
     /// The namespace.
     pub namespace: String,
     /// The name.
@@ -40,7 +46,7 @@ pub struct View {
 #[derive(Debug, Default)]
 struct Known {
     seen: Seen,
-    users: Vec<String>,
+    users: Vec<Key>,
     /// A list of all Secrets is under way and has not held it yet.
     unconfirmed: bool,
     /// The newest resourceVersion heard of, its deletion's included.
@@ -50,10 +56,24 @@ struct Known {
 // === impl Key ===
 
 impl Key {
+    /// The name in the namespace.
+    #[must_use]
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self(Arc::new(Names { namespace: namespace.into(), name: name.into() }))
+    }
+
     /// A name in the same namespace.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
-        Self { namespace: self.namespace.clone(), name: name.to_owned() }
+        if self.name == name { self.clone() } else { Self::new(&self.namespace, name) }
+    }
+}
+
+impl Deref for Key {
+    type Target = Names;
+
+    fn deref(&self) -> &Names {
+        &self.0
     }
 }
 
@@ -77,12 +97,18 @@ impl View {
         // First the new names, then the old ones go: what is known of a Secret that it still names is kept.
         for name in claim.names() {
             let known = self.secrets.entry(key.sibling(name)).or_default();
-            known.users.push(key.name.clone());
+            known.users.push(key.clone());
         }
         let mut wake = self.remove(key);
         wake.extend(self.rivals(key, &claim.target));
         self.claims.insert(key.clone(), claim);
         wake
+    }
+
+    /// The key of an `IamToken` as it is known already, so that all tables name it by the same one.
+    #[must_use]
+    pub fn shared(&self, key: Key) -> Key {
+        self.claims.get_key_value(&key).map_or(key, |(known, _)| known.clone())
     }
 
     /// An `IamToken` was deleted.
@@ -91,7 +117,7 @@ impl View {
         for name in claim.names() {
             let secret = key.sibling(name);
             let Some(known) = self.secrets.get_mut(&secret) else { continue };
-            if let Some(place) = known.users.iter().position(|user| *user == key.name) {
+            if let Some(place) = known.users.iter().position(|user| user == key) {
                 known.users.remove(place);
             }
             if known.users.is_empty() {
@@ -118,9 +144,9 @@ impl View {
     pub fn winner(&self, key: &Key) -> Option<String> {
         let claim = self.claims.get(key)?;
         let rivals = self.rivals(key, &claim.target).into_iter();
-        let age = |key: &Key| self.claims.get(key).map(|claim| (claim.created, key.name.clone()));
+        let age = |key: &Key| self.claims.get(key).map(|claim| (claim.created, key.clone()));
         let oldest = rivals.filter_map(|rival| age(&rival)).min()?;
-        (Some(&oldest) < age(key).as_ref()).then_some(oldest.1)
+        (Some(&oldest) < age(key).as_ref()).then(|| oldest.1.name.clone())
     }
 
     fn rivals(&self, key: &Key, target: &str) -> Vec<Key> {
@@ -132,8 +158,7 @@ impl View {
     }
 
     fn users(&self, secret: &Key) -> Vec<Key> {
-        let users = self.secrets.get(secret).into_iter().flat_map(|known| &known.users);
-        users.map(|user| secret.sibling(user)).collect()
+        self.secrets.get(secret).map(|known| known.users.clone()).unwrap_or_default()
     }
 }
 
@@ -224,7 +249,7 @@ mod tests {
     use crate::core::record::Mark;
 
     fn key(name: &str) -> Key {
-        Key { namespace: "ns".into(), name: name.into() }
+        Key::new("ns", name)
     }
 
     fn claim(created: i64, source: &str, target: &str) -> Claim {

@@ -315,7 +315,7 @@ impl Sharing {
 
 /// Those who follow an ask.
 fn followers_of(followers: &Followers, id: AskId) -> impl Iterator<Item = (&(AskId, Key), &UnboundedSender<Key>)> {
-    let first = (id, Key { namespace: String::new(), name: String::new() });
+    let first = (id, Key::new("", ""));
     followers.range(first..).take_while(move |((other, _), _)| *other == id)
 }
 

@@ -24,7 +24,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
         serde_json::from_value(json!({"apiKeySecretRef": {"name": "key"}, "target": {"deletionPolicy": "Retain"}}))
             .unwrap();
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    let key = Key { namespace: namespace.to_owned(), name: "target".into() };
+    let key = Key::new(namespace, "target");
     let plan = Plan::new(&key, &spec, &endpoints.into(), |_| Err(Problem::NothingIsLent)).unwrap();
     let record = Record {
         owner: Owner { namespace: namespace.to_owned(), name: "target".into(), uid: "uid-1".into() },

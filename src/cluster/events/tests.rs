@@ -41,7 +41,7 @@ fn server(answers: bool) -> (Client, Names) {
 }
 
 fn about(name: &str) -> Key {
-    Key { namespace: "default".into(), name: name.into() }
+    Key::new("default", name)
 }
 
 fn note() -> Note {

@@ -118,7 +118,7 @@ pub(super) fn situation<'a>(scene: &Scene<'a>, problem: Option<&'a Problem>) -> 
     let (plan, observed) = (scene.plan, &scene.observed);
     let (target, record, intact) = match observed.standing() {
         Standing::Ours(facts) => {
-            (Some(plan.target.name.as_str()), facts.record.as_ref(), facts.data_is_intact(plan, observed.uid))
+            (Some(plan.target.name.as_str()), facts.record.as_deref(), facts.data_is_intact(plan, observed.uid))
         }
         _ => (None, None, false),
     };

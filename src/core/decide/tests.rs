@@ -34,7 +34,7 @@ fn plan(changes: &Value) -> Plan {
         spec[field] = value.clone();
     }
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
+    let key = crate::core::view::Key::new("payments", "hpcs");
     Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints.into(), |_| {
         Err(crate::core::problem::Problem::NothingIsLent)
     })
@@ -122,7 +122,7 @@ impl Scene {
         self.target = present(Facts {
             mark: mark("target", version + 1),
             controller: Some(Controller { uid: UID.into(), name: "IamToken/hpcs".into() }),
-            record: Some(record),
+            record: Some(Box::new(record)),
             owned: self.plan.owned(UID),
         });
     }
@@ -279,7 +279,7 @@ fn a_foreign_secret_is_taken_over_only_where_told_and_where_nobody_controls_it()
                 it.facts().controller.clone_from(&controller);
                 let other = Owner { namespace: "payments".into(), name: "other".into(), uid: "uid-2".into() };
                 it.facts().record =
-                    it.facts().record.take().filter(|_| noted).map(|old| Record { owner: other, ..old });
+                    it.facts().record.take().filter(|_| noted).map(|old| Box::new(Record { owner: other, ..*old }));
             });
             assert_eq!(scene.step(0), expected, "adopt {adopt}, {controller:?}, noted {noted}");
         }

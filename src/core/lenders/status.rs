@@ -122,7 +122,7 @@ impl Credential {
         };
         match asker.secret("") {
             Some(secret) if secrets.get(&secret) == Some(&Seen::Absent) => {
-                Some(Problem::SourceNotFound { name: secret.name })
+                Some(Problem::SourceNotFound { name: secret.name.clone() })
             }
             _ => self.trouble.clone(),
         }

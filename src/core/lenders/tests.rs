@@ -23,11 +23,11 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn user(namespace: &str) -> Key {
-    Key { namespace: namespace.into(), name: "hpcs".into() }
+    Key::new(namespace, "hpcs")
 }
 
 fn secret() -> Key {
-    Key { namespace: LOCKED.into(), name: "payments".into() }
+    Key::new(LOCKED, "payments")
 }
 
 fn credential(generation: i64, changes: &Value) -> ListedCredential {

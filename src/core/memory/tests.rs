@@ -27,7 +27,7 @@ fn target(token: &str, server_ahead: impl Into<Option<i64>>) -> Seen {
         server_ahead: server_ahead.into(),
     };
     let mark = Mark { uid: "t".into(), version: "1".into() };
-    Seen::Present(Box::new(Facts { mark, controller: None, record: Some(record), owned: Owned::default() }))
+    Seen::Present(Box::new(Facts { mark, controller: None, record: Some(Box::new(record)), owned: Owned::default() }))
 }
 
 /// When the token counts as asked for, and the difference of clocks that is left.

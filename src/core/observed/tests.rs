@@ -8,7 +8,7 @@ const UID: &str = "uid-1";
 fn plan(target: &Value) -> Plan {
     let spec = json!({"apiKeySecretRef": {"name": "key"}, "target": target});
     let endpoints = Endpoints::new(vec![Endpoint::parse("https://iam.cloud.ibm.com", false).unwrap()]).unwrap();
-    let key = crate::core::view::Key { namespace: "payments".into(), name: "hpcs".into() };
+    let key = crate::core::view::Key::new("payments", "hpcs");
     Plan::new(&key, &serde_json::from_value(spec).unwrap(), &endpoints.into(), |_| {
         Err(crate::core::problem::Problem::NothingIsLent)
     })

@@ -12,7 +12,7 @@ const PRIVATE: &str = "https://private.iam.cloud.ibm.com";
 fn new(name: &str, spec: &Value) -> Result<Plan, Problem> {
     let endpoints = [DEFAULT, PRIVATE].map(|text| Endpoint::parse(text, false).unwrap());
     let endpoints = Endpoints::new(endpoints.to_vec()).unwrap();
-    let key = Key { namespace: "payments".into(), name: name.into() };
+    let key = Key::new("payments", name);
     Plan::new(&key, &serde_json::from_value(spec.clone()).unwrap(), &endpoints.into(), |_| Err(Problem::NothingIsLent))
 }
 
@@ -117,7 +117,7 @@ fn lent(namespace: &str, name: &str, changes: &Value) -> Result<Plan, Problem> {
     lenders
         .put(&serde_json::from_value(json!({"metadata": {"name": "shared", "generation": 1}, "spec": spec})).unwrap());
     lenders.relisted();
-    let key = Key { namespace: namespace.into(), name: name.into() };
+    let key = Key::new(namespace, name);
     let token = serde_json::from_value(json!({"credentialRef": {"name": "shared"}})).unwrap();
     Plan::new(&key, &token, &defaults, |name| lenders.lend(name, namespace).cloned())
 }
@@ -278,7 +278,7 @@ fn the_target_of_a_spec_that_makes_no_sense_still_has_a_name() {
 }
 
 fn with(defaults: &Defaults, changes: &Value) -> Plan {
-    let key = Key { namespace: "payments".into(), name: "hpcs".into() };
+    let key = Key::new("payments", "hpcs");
     Plan::new(&key, &serde_json::from_value(spec(changes)).unwrap(), defaults, |_| Err(Problem::NothingIsLent)).unwrap()
 }
 

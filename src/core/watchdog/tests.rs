@@ -23,7 +23,7 @@ fn moment(steady: u64, wall: i64) -> Moment {
 }
 
 fn key() -> Key {
-    Key { namespace: "team-a".into(), name: "hpcs".into() }
+    Key::new("team-a", "hpcs")
 }
 
 impl Scene {

@@ -4,7 +4,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::advance;
 
 fn key(name: &str) -> Key {
-    Key { namespace: "ns".into(), name: name.into() }
+    Key::new("ns", name)
 }
 
 fn at(second: i64) -> Timestamp {

@@ -90,7 +90,7 @@ fn ask(endpoint: &str, key: &str, account: Option<&str>) -> Ask {
 }
 
 fn of_service_account(name: &str, token: &str) -> Ask {
-    let who = Key { namespace: String::new(), name: name.into() };
+    let who = Key::new("", name);
     Ask { credential: Credential::ServiceAccount { who, token: token.into() }, ..usual() }
 }
 
@@ -352,7 +352,7 @@ async fn an_exchange_that_breaks_down_is_a_failure_like_others_and_the_next_is_m
 async fn all_who_follow_are_told_of_each_token_and_of_no_failure() {
     let (sharing, _iam) = begin(SECOND, [Next::Fails(Kind::Throttled(None))]);
     let (call, mut calls) = tokio::sync::mpsc::unbounded_channel::<Key>();
-    let key = |namespace: &str, name: &str| Key { namespace: namespace.into(), name: name.into() };
+    let key = |namespace: &str, name: &str| Key::new(namespace, name);
     let (one, two, elsewhere) = (key("a", "one"), key("b", "two"), key("a", "elsewhere"));
     let other = ask("https://iam.cloud.ibm.com", "FAKE-other", None);
     let mut told = async |asked: &Ask| {

@@ -34,7 +34,7 @@ fn the_form_is_the_one_of_the_document() {
 #[test]
 fn each_grant_has_its_form() {
     let token = SecretString::from("FAKE-token");
-    let who = Key { namespace: "payments".into(), name: "hpcs".into() };
+    let who = Key::new("payments", "hpcs");
     let account = Credential::ServiceAccount { who, token: "FAKE-jwt".into() };
     let urn = |grant: &str| format!("grant_type=urn%3Aibm%3Aparams%3Aoauth%3Agrant-type%3A{grant}");
     let text = |request: Request<'_>| String::from_utf8(request.form().to_vec()).unwrap();
@@ -63,7 +63,7 @@ fn each_grant_has_its_form() {
 fn a_refusal_is_laid_to_what_was_asked() {
     let token = SecretString::from("FAKE-token-of-the-key");
     let profile = Ask { profile: Some(Profile::Id("p".into())), ..ask(Some("0123")) };
-    let who = Key { namespace: "n".into(), name: "s".into() };
+    let who = Key::new("n", "s");
     let account = Credential::ServiceAccount { who, token: "FAKE-jwt".into() };
     let account = Ask { credential: account, ..profile.clone() };
     let plain = ask(Some("0123"));

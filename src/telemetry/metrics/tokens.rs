@@ -4,20 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::labels::State;
-use crate::api::{
-    CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, IamTokenStatus, Listed,
-};
+use crate::api::{Glance, Kept};
 use crate::core::schedule::later;
 
 /// IamTokens, as a watch knows them.
-pub type List = Vec<Arc<Listed>>;
+pub type List = Vec<Arc<Kept>>;
 
 /// A refresh may take so long before it is called overdue.
 const OVERDUE_AFTER: Duration = Duration::from_mins(1);
@@ -39,12 +36,7 @@ pub(super) struct Tally<'a> {
 struct Token<'a> {
     namespace: &'a str,
     name: &'a str,
-    expires_at: Option<Timestamp>,
-    refresh_at: Option<Timestamp>,
-    refreshed_at: Option<Timestamp>,
-    key_expires_at: Option<Timestamp>,
-    /// The API key is about to be of no more use, or is already.
-    key_at_risk: bool,
+    glance: Glance,
     is: [bool; State::ALL.len()],
 }
 
@@ -61,14 +53,14 @@ impl<'a> Tally<'a> {
                 *count += usize::from(is);
             }
             if !token.is(State::Suspended) {
-                tally.earliest_expiry = tally.earliest_expiry.into_iter().chain(token.expires_at).min();
+                tally.earliest_expiry = tally.earliest_expiry.into_iter().chain(token.glance.expires_at).min();
             }
             if all <= limit || token.needs_attention() {
                 tally.shown.push(token);
             }
         }
         if tally.shown.len() > limit {
-            tally.shown.sort_unstable_by_key(|token| (token.expires_at, token.namespace, token.name));
+            tally.shown.sort_unstable_by_key(|token| (token.glance.expires_at, token.namespace, token.name));
             tally.shown.truncate(limit);
         }
         tally.shown.sort_unstable_by_key(|token| (token.namespace, token.name));
@@ -100,13 +92,13 @@ impl<'a> Tally<'a> {
         let (seconds, mut all) = (Some(&Unit::Seconds), Each { to, tokens: &self.shown });
         let at = |at: Option<Timestamp>| at.map(Timestamp::as_second);
         let help = "When the token in the target expires.";
-        all.encode("token_expiry_timestamp", help, seconds, |token| at(token.expires_at))?;
+        all.encode("token_expiry_timestamp", help, seconds, |token| at(token.glance.expires_at))?;
         let help = "When the next refresh is due.";
-        all.encode("token_next_refresh_timestamp", help, seconds, |token| at(token.refresh_at))?;
+        all.encode("token_next_refresh_timestamp", help, seconds, |token| at(token.glance.refresh_at))?;
         let help = "When the token in the target was asked for.";
-        all.encode("token_last_refresh_timestamp", help, seconds, |token| at(token.refreshed_at))?;
+        all.encode("token_last_refresh_timestamp", help, seconds, |token| at(token.glance.refreshed_at))?;
         let help = "When the API key expires, where it does and IAM lets its identity read that.";
-        all.encode("api_key_expiry_timestamp", help, seconds, |token| at(token.key_expires_at))?;
+        all.encode("api_key_expiry_timestamp", help, seconds, |token| at(token.glance.api_key_expires_at))?;
         let help = "1 while the target holds a token that is valid now, else 0.";
         all.encode("token_ready", help, None, |token| Some(i64::from(token.is(State::Ready))))?;
         let help = "1 while spec.suspend is true, else 0.";
@@ -147,31 +139,21 @@ impl Each<'_, '_, '_> {
 // === impl Token ===
 
 impl<'a> Token<'a> {
-    fn of(token: &'a Listed, now: Timestamp) -> Self {
-        let nothing = IamTokenStatus::default();
-        let status = token.status.as_ref().unwrap_or(&nothing);
-        let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
-        let [expires_at, refresh_at, refreshed_at] =
-            [time(&status.expires_at), time(&status.refresh_at), time(&status.refreshed_at)];
-        let has = |type_| status.conditions.iter().any(|it| it.type_ == type_ && it.status == "True");
-        let suspended = token.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true));
-        let ready = has(CONDITION_READY) && expires_at.is_some_and(|at| now < at);
+    fn of(token: &'a Kept, now: Timestamp) -> Self {
+        let glance = token.glance;
+        let ready = glance.ready && glance.expires_at.is_some_and(|at| now < at);
         let is = |state| match state {
             State::Ready => ready,
             State::NotReady => !ready,
-            State::Suspended => suspended,
-            State::Stalled => has(CONDITION_STALLED),
-            State::Reconciling => has(CONDITION_RECONCILING),
-            State::Overdue => !suspended && refresh_at.is_some_and(|at| later(at, OVERDUE_AFTER) < now),
+            State::Suspended => glance.suspended,
+            State::Stalled => glance.stalled,
+            State::Reconciling => glance.reconciling,
+            State::Overdue => !glance.suspended && glance.refresh_at.is_some_and(|at| later(at, OVERDUE_AFTER) < now),
         };
         Self {
             namespace: token.metadata.namespace.as_deref().unwrap_or_default(),
             name: token.metadata.name.as_deref().unwrap_or_default(),
-            expires_at,
-            refresh_at,
-            refreshed_at,
-            key_expires_at: time(&status.api_key_expires_at),
-            key_at_risk: has(CONDITION_API_KEY_AT_RISK),
+            glance,
             is: std::array::from_fn(|place| is(State::ALL[place])),
         }
     }
@@ -182,7 +164,7 @@ impl<'a> Token<'a> {
 
     fn needs_attention(&self) -> bool {
         let wrong = [State::NotReady, State::Stalled, State::Reconciling, State::Overdue];
-        !self.is(State::Suspended) && (self.key_at_risk || wrong.into_iter().any(|state| self.is(state)))
+        !self.is(State::Suspended) && (self.glance.key_at_risk || wrong.into_iter().any(|state| self.is(state)))
     }
 }
 

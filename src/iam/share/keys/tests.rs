@@ -101,7 +101,7 @@ fn ask(key: &str) -> Ask {
 }
 
 fn key(name: &str) -> Key {
-    Key { namespace: "a".into(), name: name.into() }
+    Key::new("a", name)
 }
 
 fn expiring() -> KeyHealth {
@@ -149,7 +149,7 @@ impl Scene {
     }
 
     fn called(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.calls.try_recv().ok()).map(|key| key.name).collect()
+        std::iter::from_fn(|| self.calls.try_recv().ok()).map(|key| key.name.clone()).collect()
     }
 }
 

@@ -6,7 +6,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-fn token(name: &str, spec: &Value, status: &Value) -> Arc<Listed> {
+fn token(name: &str, spec: &Value, status: &Value) -> Arc<Kept> {
     let object = json!({"metadata": {"namespace": "team-a", "name": name}, "spec": spec, "status": status});
     Arc::new(serde_json::from_value(object).unwrap())
 }
@@ -17,7 +17,7 @@ fn condition(type_: &str, status: &str) -> Value {
 }
 
 /// Ready, and good for an hour from `begin` on.
-fn good(name: &str, begin: i64) -> Arc<Listed> {
+fn good(name: &str, begin: i64) -> Arc<Kept> {
     let times = [begin, begin + 2700, begin + 3600].map(|second| at(second).to_string());
     let status = json!({"refreshedAt": times[0], "refreshAt": times[1], "expiresAt": times[2],
         "conditions": [condition("Ready", "True")]});
@@ -25,18 +25,17 @@ fn good(name: &str, begin: i64) -> Arc<Listed> {
 }
 
 /// Has never had a token.
-fn bad(name: &str) -> Arc<Listed> {
+fn bad(name: &str) -> Arc<Kept> {
     let conditions = json!([condition("Ready", "False"), condition("Stalled", "True")]);
     token(name, &json!({"apiKeySecretRef": {"name": "k"}}), &json!({"conditions": conditions}))
 }
 
-fn suspended(mut token: Arc<Listed>) -> Arc<Listed> {
-    let spec = Arc::make_mut(&mut token).spec.as_mut().unwrap();
-    spec.suspend = Some(true);
+fn suspended(mut token: Arc<Kept>) -> Arc<Kept> {
+    Arc::make_mut(&mut token).glance.suspended = true;
     token
 }
 
-fn states(token: &Listed, now: Timestamp) -> Vec<&'static str> {
+fn states(token: &Kept, now: Timestamp) -> Vec<&'static str> {
     let token = Token::of(token, now);
     State::ALL.iter().filter(|state| token.is(**state)).map(|state| state.as_str()).collect()
 }
