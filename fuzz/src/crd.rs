@@ -120,7 +120,7 @@ impl World<'_> {
     }
 
     fn record(&self) -> Option<&Record> {
-        self.scene.target.facts()?.record.as_ref()
+        self.scene.target.facts()?.record.as_deref()
     }
 
     /// Tries what is decided until nothing is left to try at that time. What has failed is not tried again at once.
@@ -129,7 +129,9 @@ impl World<'_> {
             let memory = self.memory.clone();
             let observed = self.observed(before, &memory);
             let step = decide(self.plan, &observed, now);
-            let _ = deadline(&observed, now);
+            if let Step::Work(work) = step {
+                let _ = deadline(work, &observed, now);
+            }
             assert!(next_look(self.plan, &observed, now).is_none_or(|at| at > now), "a look at a time that has passed");
             let inputs = observed.inputs();
             match &step {

@@ -26,6 +26,7 @@ pub struct Kept {
 }
 
 /// What can be said of an `IamToken` at a glance.
+#[allow(clippy::struct_excessive_bools, reason = "each is true or not whatever the others are")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Glance {
     /// `status.expiresAt`

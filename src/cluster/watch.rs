@@ -11,15 +11,12 @@ use tracing::warn;
 use crate::core::watchdog::Watched;
 use crate::telemetry::metrics::{self, Metrics};
 
-/// So many objects are in a page of a list. A page is in memory as a whole, as text and decoded, and leaves holes there.
-const PAGE: u32 = 100;
-
 /// Lists and watches for ever, with a growing pause after each failure, which is counted.
 pub fn events<K>(api: Api<K>, watched: Watched, metrics: Metrics) -> impl Stream<Item = Event<K>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff().filter_map(move |event| {
+    watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| {
         let event = event.inspect_err(|error| {
             let resource = metrics::Resource::from(watched).as_str();
             // Each service around the client says so once more.

@@ -265,7 +265,12 @@ pub fn is_from_the_future(record: &Record, now: Timestamp) -> bool {
 /// none and needs a person comes after all that can still be saved: credentials that are refused starve nobody.
 #[must_use]
 pub fn deadline(work: Work, o: &Observed<'_>, now: Timestamp) -> Timestamp {
-    let awaited = matches!(work, Work::Refresh(Why::SourceChanged | Why::SpecChanged | Why::Requested));
+    let changed = || o.standing().record().is_some_and(|record| source_changed(record, o));
+    let awaited = match work {
+        Work::Refresh(Why::SpecChanged | Why::Requested) => true,
+        Work::Refresh(_) => changed(), // Due, too, perhaps.
+        _ => false,
+    };
     match o.expires_at() {
         Some(at) if at > now => {
             if awaited {

@@ -18,7 +18,7 @@ fn tokens_of_different_keys_that_began_together_are_not_refreshed_together() {
 /// old one as it was.
 #[test]
 fn what_a_watch_missed_is_found_by_the_next_list_of_several_pages() {
-    assert_eq!(exchanges_after_a_gap(250), 2);
+    assert_eq!(exchanges_after_a_gap(600), 2);
 }
 
 #[test]

@@ -193,13 +193,19 @@ fn who_has_no_token_comes_first_but_last_where_a_person_is_needed() {
 
 #[test]
 fn who_is_waited_for_comes_before_all_whose_token_is_good() {
-    let settled = Scene::settled();
-    for why in [Why::SourceChanged, Why::SpecChanged, Why::Requested] {
-        let work = Work::Refresh(why);
-        assert_eq!(deadline(work, &settled.observed(), at(1)), at(1), "{why:?}");
-        assert_eq!(deadline(work, &settled.observed(), at(EXPIRED + 1)), at(EXPIRED), "an expired one goes before");
+    let (settled, touched) = (Scene::settled(), Scene::settled().with(Scene::touch_source));
+    let refresh = Work::Refresh;
+    for (work, scene) in [
+        (refresh(Why::SpecChanged), &settled),
+        (refresh(Why::Requested), &settled),
+        (refresh(Why::SourceChanged), &touched),
+        (refresh(Why::Due), &touched),
+    ] {
+        assert_eq!(deadline(work, &scene.observed(), at(1)), at(1), "{work:?}");
+        assert_eq!(deadline(work, &scene.observed(), at(EXPIRED + 1)), at(EXPIRED), "an expired one goes before");
     }
-    for work in [Work::Refresh(Why::Shared), Work::Rewrite, Work::Remove, Work::Restart(0)] {
+    for work in [refresh(Why::Due), refresh(Why::Shared), Work::Rewrite, Work::Remove, Work::Restart(0)] {
         assert_eq!(deadline(work, &settled.observed(), at(1)), at(EXPIRED), "{work:?}");
     }
+    assert_eq!(deadline(Work::Rewrite, &touched.observed(), at(1)), at(EXPIRED), "the old token is written once more");
 }
