@@ -272,13 +272,8 @@ pub fn deadline(work: Work, o: &Observed<'_>, now: Timestamp) -> Timestamp {
         _ => false,
     };
     match o.expires_at() {
-        Some(at) if at > now => {
-            if awaited {
-                now
-            } else {
-                at
-            }
-        }
+        Some(at) if at > now && awaited => now,
+        Some(at) if at > now => at,
         _ if o.memory.trouble.as_ref().is_some_and(|trouble| trouble.problem.needs_a_person()) => {
             schedule::later(now, FAILING_LAST)
         }
