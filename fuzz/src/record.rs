@@ -6,6 +6,7 @@ use iam_token_operator::core::digest::of_secret;
 use iam_token_operator::core::plan::Plan;
 use iam_token_operator::core::record::{Mark, Owner, Record};
 use iam_token_operator::core::render::{Expect, recover, secret};
+use iam_token_operator::core::short::Short;
 use iam_token_operator::core::target::Content;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -56,7 +57,7 @@ fn noted(plan: &Plan) -> Record {
         lifetime: 3600,
         jitter: 0,
         source: Mark { uid: "source".into(), version: "1".into() },
-        credential: String::new(),
+        credential: Short::default(),
         token: of_secret(UID, TOKEN),
         ask: plan.ask.clone(),
         shape: plan.shape.clone(),

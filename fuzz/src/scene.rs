@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use iam_token_operator::api::{Kept, Listed, ListedCredential};
+use iam_token_operator::api::{Delivered, Listed, ListedCredential};
 use iam_token_operator::core::defaults::Defaults;
 use iam_token_operator::core::endpoint::{Endpoint, Endpoints};
+use iam_token_operator::core::kept::Kept;
 use iam_token_operator::core::key_health::Known;
 use iam_token_operator::core::lenders::Lenders;
 use iam_token_operator::core::observed::{Facts, Seen};
@@ -45,7 +46,7 @@ impl Scene {
         let now = parts.time("now");
         let health = parts.0.remove("health").map(|health| key_details::read(200, health.to_string().as_bytes()));
         Some(Self {
-            token: parts.read::<Kept>("token")?.open(),
+            token: Kept::from(parts.read::<Delivered>("token")?).open(),
             lenders: parts.lenders(),
             source: parts.seen("source"),
             target: parts.seen("target"),

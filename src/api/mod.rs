@@ -1,8 +1,8 @@
 //! The resource as users see it: spec, status, reasons, and the CRD made from them. Data only, no behaviour.
 
 mod cluster_iam_credential;
+mod delivered;
 mod iam_token;
-mod kept;
 mod listed;
 mod reason;
 mod restart;
@@ -13,8 +13,8 @@ pub use cluster_iam_credential::{
     AllowedNamespaces, ClusterIamCredential, ClusterIamCredentialSpec, ClusterIamCredentialStatus, LockedSecretRef,
     LockedServiceAccountRef,
 };
+pub use delivered::{Delivered, Text};
 pub use iam_token::{ApiKeySecretRef, CredentialRef, IamToken, IamTokenSpec, ServiceAccountRef, TrustedProfile};
-pub use kept::{Glance, Kept};
 pub use listed::{Listed, ListedCredential};
 pub use reason::{CONDITION_API_KEY_AT_RISK, CONDITION_READY, CONDITION_RECONCILING, CONDITION_STALLED, Reason};
 pub use restart::{Restart, Workload, WorkloadKind, WorkloadStatus};

@@ -153,7 +153,7 @@ impl Publisher {
 
 impl Waiting {
     fn event(&self) -> Event {
-        let (namespace, note) = (Some(self.about.namespace.clone()), &self.note);
+        let (namespace, note) = (Some(self.about.namespace.to_string()), &self.note);
         Event {
             metadata: ObjectMeta { namespace, name: Some(self.named(self.at)), ..ObjectMeta::default() },
             type_: Some(if note.warning { "Warning" } else { "Normal" }.into()),
@@ -179,8 +179,8 @@ impl Waiting {
         ObjectReference {
             api_version: Some("iamtoken.dev/v1alpha1".into()),
             kind: Some("IamToken".into()),
-            namespace: Some(self.about.namespace.clone()),
-            name: Some(self.about.name.clone()),
+            namespace: Some(self.about.namespace.to_string()),
+            name: Some(self.about.name.to_string()),
             uid: Some(self.uid.clone()),
             ..ObjectReference::default()
         }

@@ -48,8 +48,8 @@ pub async fn read(client: &Client, namespace: &str, name: &str, key: &str) -> Re
     let value = decode(value).ok_or_else(|| invalid(KeyProblem::NotUtf8))?;
     let api_key = credential::parse(&value).map_err(invalid)?;
     let mark = Mark {
-        uid: secret.metadata.uid.unwrap_or_default(),
-        version: secret.metadata.resource_version.unwrap_or_default(),
+        uid: secret.metadata.uid.unwrap_or_default().into(),
+        version: secret.metadata.resource_version.unwrap_or_default().into(),
     };
     Ok((api_key, mark))
 }

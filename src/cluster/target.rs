@@ -70,7 +70,8 @@ impl Targets {
     /// # Errors
     /// `Conflict` where it is not.
     pub async fn remove(&self, name: &str, mark: &Mark) -> Result<(), ApiProblem> {
-        let preconditions = Preconditions { uid: Some(mark.uid.clone()), resource_version: Some(mark.version.clone()) };
+        let preconditions =
+            Preconditions { uid: Some(mark.uid.to_string()), resource_version: Some(mark.version.to_string()) };
         let params = DeleteParams::default().preconditions(preconditions);
         let api = self.secrets();
         let deletion = async {

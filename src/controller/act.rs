@@ -23,6 +23,7 @@ use crate::core::problem::{ApiKind, ApiProblem, Problem};
 use crate::core::record::{Mark, Owner, Record};
 use crate::core::render::{self, Expect};
 use crate::core::schedule::since;
+use crate::core::short::Short;
 use crate::core::status::Note;
 use crate::core::view::Key;
 use crate::iam::order::Permit;
@@ -97,7 +98,7 @@ impl Job<'_> {
         if why == Why::SourceChanged && same.is_some() {
             // Not the state that was read, which may be newer: the one that raised the question.
             let asked = self.observed.source.facts().map(|facts| facts.mark.clone());
-            remembered.memory.same_key = asked.or(Some(mark));
+            remembered.memory.same_key = asked.or(Some(mark)).map(Box::new);
             return Ok(Outcome::Done(None));
         }
         let ask = Ask {
@@ -160,7 +161,7 @@ impl Job<'_> {
                     return Err(Problem::OwnServiceAccount { name: name.clone() });
                 }
                 let token = service_account::token(client, &who).await?;
-                let none = Mark { uid: String::new(), version: String::new() };
+                let none = Mark { uid: Short::default(), version: Short::default() };
                 Ok((Credential::ServiceAccount { who, token }, none))
             }
         }
@@ -201,7 +202,7 @@ impl Job<'_> {
         let observe = info_span!("observe", target_secret = name);
         let payload = self.targets().payload(name).instrument(observe).await.map_err(|problem| self.failed(problem))?;
         let Some(token) = render::recover(self.observed.uid, record, &payload) else {
-            remembered.memory.unrecoverable = Some(facts.mark.clone());
+            remembered.memory.unrecoverable = Some(Box::new(facts.mark.clone()));
             return Ok(Outcome::Done(None));
         };
         let drifted = record.shape == self.plan.shape;
@@ -218,7 +219,7 @@ impl Job<'_> {
     async fn remove(&self) -> Result<Outcome, Outcome> {
         let Some(name) = self.observed.last_target else { return Ok(Outcome::Done(None)) };
         let seen = self.targets().look(name).await.map_err(|problem| self.failed(problem))?;
-        let ours = |owner: &Owner| owner.uid == self.observed.uid;
+        let ours = |owner: &Owner| owner.uid == *self.observed.uid;
         if let Standing::Ours(facts) = Standing::of(&seen, &self.key.name, self.observed.uid)
             && facts.record.as_ref().is_some_and(|record| ours(&record.owner))
         {
@@ -297,7 +298,7 @@ impl Job<'_> {
     }
 
     fn owner(&self) -> Owner {
-        Owner { namespace: self.key.namespace.clone(), name: self.key.name.clone(), uid: self.observed.uid.to_owned() }
+        Owner { namespace: self.key.namespace.clone(), name: self.key.name.clone(), uid: self.observed.uid.into() }
     }
 
     fn record(&self) -> Option<&Record> {

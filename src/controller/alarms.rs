@@ -1,4 +1,4 @@
-//! When each `IamToken` is looked at again if nothing happens before. kube would keep two copies of its name with each.
+//! When each `IamToken` is looked at again if nothing happens before.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

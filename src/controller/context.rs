@@ -29,6 +29,7 @@ use crate::core::observed::Seen;
 use crate::core::plan::Plan;
 use crate::core::problem::ApiProblem;
 use crate::core::record::Mark;
+use crate::core::short::Short;
 use crate::core::view::{Key, View};
 use crate::iam::AskId;
 use crate::iam::order::{Lane, Order, Permit};
@@ -48,6 +49,8 @@ pub(super) struct Context {
     pub(super) metrics: Metrics,
     /// Notified once all IamTokens that exist are known.
     pub(super) tokens_listed: Notify,
+    /// Notified once all Secrets that exist are known.
+    pub(super) secrets_listed: Notify,
     /// What is lent by `ClusterIamCredentials`.
     pub(super) credentials: Credentials,
     /// What each namespace has used of its budget.
@@ -109,11 +112,11 @@ pub(super) struct InLine {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Remembered {
     /// The `IamToken` that it is about: a successor of its name starts anew.
-    pub(super) uid: String,
+    pub(super) uid: Short,
     /// What decisions rest on.
     pub(super) memory: Memory,
     /// Which ask the source Secret in this state, and the spec with this digest, came to.
-    pub(super) ask: Option<(Mark, String, AskId)>,
+    pub(super) ask: Option<(Mark, Short, AskId)>,
     /// How it stands to the budget of its namespace.
     pub(super) dues: Dues,
     /// When its status was written last.
@@ -143,7 +146,7 @@ impl Context {
     pub(super) fn new(process: Process, vitals: Vitals, call: UnboundedSender<Key>) -> Self {
         let Process { client, clock, defaults, sharing, orders, events, lead, steps, server_time, metrics, .. } =
             process;
-        let (tokens_listed, alarms, view, remembered, synced) = Default::default();
+        let (tokens_listed, secrets_listed, alarms, view, remembered, synced) = Default::default();
         Self {
             client,
             defaults,
@@ -155,6 +158,7 @@ impl Context {
             server_time,
             metrics,
             tokens_listed,
+            secrets_listed,
             credentials: process.credentials,
             budget: process.budget,
             alarms,
@@ -196,11 +200,11 @@ impl Context {
     }
 
     /// What is remembered of the `IamToken` with this uid.
-    pub(super) fn recall(&self, key: &Key, uid: &str) -> Remembered {
+    pub(super) fn recall(&self, key: &Key, uid: &Short) -> Remembered {
         let set_back = self.steps.set_back();
-        let remembered = lock(&self.remembered).get(key).filter(|it| it.uid == uid).map(|it| Remembered::clone(it));
+        let remembered = lock(&self.remembered).get(key).filter(|it| it.uid == *uid).map(|it| Remembered::clone(it));
         let Some(mut remembered) = remembered else {
-            return Remembered { uid: uid.to_owned(), set_back, ..Remembered::default() };
+            return Remembered { uid: uid.clone(), set_back, ..Remembered::default() };
         };
         if let Some(by) = set_back.checked_sub(remembered.set_back).filter(|by| !by.is_zero()) {
             remembered.memory.set_back(by);
@@ -268,6 +272,11 @@ impl Context {
     /// Has IamTokens looked at when their time has come, for ever.
     pub(super) async fn ring(&self) {
         self.alarms.ring(&self.call).await;
+    }
+
+    /// Has all IamTokens looked at again.
+    pub(super) fn wake_all(&self) {
+        self.wake(self.with_view(|view| view.tokens().map(|token| token.key.clone()).collect()));
     }
 
     /// Has these IamTokens looked at again.

@@ -4,14 +4,11 @@ mod budget;
 mod say;
 mod trace;
 
-use std::convert::Infallible;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller;
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 use tracing::{Instrument as _, Span, debug, warn};
 
 use self::budget::is_old;
@@ -19,10 +16,10 @@ use self::say::{requeue, situation};
 use super::act::{Job, Outcome as Act};
 use super::action::Action;
 use super::context::{Context, Places, Remembered};
-use super::key;
-use crate::api::{IamTokenSpec, IamTokenStatus, Kept, Listed, REFRESH_REQUESTED, Reason};
+use crate::api::{IamTokenSpec, IamTokenStatus, Listed, REFRESH_REQUESTED, Reason};
 use crate::cluster;
 use crate::core::decide::{self, Observed, Step, Work, next_look};
+use crate::core::kept::Kept;
 use crate::core::key_health::{ApiKey, Known as KnownKey};
 use crate::core::observed::Seen;
 use crate::core::plan::Plan;
@@ -31,8 +28,7 @@ use crate::core::record::{Mark, Record};
 use crate::core::restart::MOST_WORKLOADS;
 use crate::core::schedule::{LONGEST_SLEEP, later};
 use crate::core::status;
-use crate::core::target::target_name;
-use crate::core::view::{Claim, Key};
+use crate::core::view::Key;
 use crate::iam::order::Lane;
 use crate::telemetry::metrics::{Outcome, Reconcile};
 
@@ -49,46 +45,26 @@ const JOIN_AGAIN: Duration = Duration::from_secs(1);
 /// Whoever stands in line for so long is told.
 const WORTH_A_WORD: Duration = Duration::from_secs(30);
 
-/// What an `IamToken` names. One that does not decode is left the target that it had.
-pub(super) fn claim(token: &Listed) -> Claim {
-    let source = token.spec.as_ref().and_then(|spec| spec.api_key_secret_ref.as_ref());
-    Claim {
-        uid: token.uid().unwrap_or_default(),
-        created: token.creation_timestamp().map_or(Timestamp::MIN, |time| time.0),
-        source: source.map(|reference| reference.name.clone()),
-        target: claimed_target(token),
-    }
-}
-
-fn claimed_target(token: &Listed) -> String {
-    if let Some(spec) = &token.spec {
-        return target_name(&token.name_any(), spec);
-    }
-    let last = token.status.as_ref().and_then(|status| status.target.as_ref());
-    last.map_or_else(|| token.name_any(), |target| target.name.clone())
-}
-
 /// Never fails: what goes wrong is in the status, or is tried again.
-pub(super) async fn reconcile(token: Arc<Kept>, context: Arc<Context>) -> Result<controller::Action, Infallible> {
-    let key = context.with_view(|view| view.shared(key(&token)));
-    let running = context.vitals.look(&key);
-    let action = look(&token, &key, &context, context.metrics.reconcile()).await;
+pub(super) async fn reconcile(key: Key, context: &Context) {
+    let Some(token) = context.with_view(|view| view.token(&key)) else { return context.forget(&key) };
+    let running = context.vitals.look(&token.key);
+    let action = look(&token, context, context.metrics.reconcile()).await;
     running.ends(action.after);
-    context.alarms.set(&key, action.after);
-    Ok(controller::Action::await_change())
+    context.alarms.set(&token.key, action.after);
 }
 
-async fn look(token: &Kept, key: &Key, context: &Context, counted: Reconcile) -> Action {
+async fn look(token: &Kept, context: &Context, counted: Reconcile) -> Action {
+    let key = &token.key;
     let places = context.called(key);
-    let uid = token.uid().unwrap_or_default();
-    let mut remembered = context.recall(key, &uid);
-    if token.meta().deletion_timestamp.is_some() || !context.is_synced() {
+    let mut remembered = context.recall(key, &token.claim.uid);
+    if token.deleted || !context.is_synced() {
         return Action::await_change();
     }
     if !context.lead.holds() {
         return Action::requeue(LONGEST_SLEEP);
     }
-    let version = version(token);
+    let version = token.version.number().unwrap_or(u64::MAX); // Versions of one resource can be compared (KEP-5504).
     if version >= remembered.written && remembered.outdated != Some(version) {
         return look_at(&token.open(), key, context, remembered, places, counted).await;
     }
@@ -99,7 +75,9 @@ async fn look(token: &Kept, key: &Key, context: &Context, counted: Reconcile) ->
     }
     // It does not come: the watch is silent, and may be for minutes.
     match cluster::iam_token::read(&context.client, key).await {
-        Ok(Some(live)) if live.uid() == token.uid() => look_at(&live, key, context, remembered, places, counted).await,
+        Ok(Some(live)) if live.uid().is_some_and(|uid| token.claim.uid == *uid) => {
+            look_at(&live, key, context, remembered, places, counted).await
+        }
         Ok(_) => Action::requeue(LONGEST_SLEEP),
         Err(problem) => {
             let problem = Problem::Api(problem);
@@ -117,7 +95,7 @@ async fn look_at(
     places: Places,
     counted: Reconcile,
 ) -> Action {
-    let seen = Mark { uid: remembered.uid.clone(), version: token.resource_version().unwrap_or_default() };
+    let seen = Mark { uid: remembered.uid.clone(), version: token.resource_version().unwrap_or_default().into() };
     let old = is_old(token, context.lead.began());
     let (moved, covered, reason, span) = Default::default();
     let mut look = Look { context, key, remembered, places, seen, moved, old, covered, counted, reason, span };
@@ -125,11 +103,6 @@ async fn look_at(
     look.end();
     context.remember(key, look.remembered);
     action
-}
-
-/// A resourceVersion as a number: those of one resource can be compared (KEP-5504).
-fn version(token: &Kept) -> u64 {
-    token.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
 }
 
 /// One look.
@@ -209,7 +182,7 @@ impl Look<'_> {
         let (now, requested) = (self.context.now(), token.annotations().get(REFRESH_REQUESTED).map(String::as_str));
         self.remembered.memory.note_request(requested, now);
         self.recall_restarts(plan, before, &known.target);
-        let (memory, uid) = (self.remembered.memory.clone(), self.remembered.uid.clone());
+        let (memory, uid) = (self.remembered.memory.clone(), self.remembered.uid.to_string());
         let last_target = before.target.as_ref().filter(|_| !self.moved);
         let observed = Observed {
             name: &self.key.name,
@@ -233,7 +206,7 @@ impl Look<'_> {
         ControlFlow::Break(match decide::decide(plan, &observed, scene.now) {
             Step::Work(work) => match self.pay(work, &scene) {
                 Err(until) => self.wait_for_budget(work, until, &scene).await,
-                Ok(()) if self.is_admitted(work, &scene) => match self.work(work, &scene).await {
+                Ok(()) if self.is_admitted(work, &scene) => match Box::pin(self.work(work, &scene)).await {
                     Progress::Made => return ControlFlow::Continue(()),
                     Progress::Pending => self.wait_for_iam(scene).await,
                 },
@@ -323,7 +296,7 @@ impl Look<'_> {
 
     fn recall_restarts(&mut self, plan: &Plan, before: &IamTokenStatus, target: &Seen) {
         let record: Option<&Record> = target.facts().and_then(|facts| facts.record.as_deref());
-        let token = record.map(|record| record.token.as_str());
+        let token = record.map(|record| &record.token);
         self.remembered.memory.restarts.recall(&before.restarts, &plan.restart.workloads, token);
     }
 

@@ -7,6 +7,7 @@ use super::defaults::Defaults;
 use super::digest;
 use super::endpoint::Endpoint;
 use super::problem::Problem;
+use super::short::Short;
 use super::view::Key;
 use crate::api::{ClusterIamCredentialSpec, IamTokenSpec, TrustedProfile};
 
@@ -138,7 +139,7 @@ impl Asker {
 
     /// The digest of it. That of a plain API key is what it was before there were others.
     #[must_use]
-    pub fn digest(&self) -> String {
+    pub fn digest(&self) -> Short {
         let profile = self.profile.as_ref().map(|profile| (profile.field(), profile.value()));
         let (endpoint, account_id) = (self.endpoint.as_str(), &self.account_id);
         let namespace = self.lender.as_ref().map(|lender| &lender.namespace);

@@ -117,7 +117,7 @@ impl<'a> Observed<'a> {
     /// Since when a person has been asking for a refresh that was not done yet.
     #[must_use]
     pub fn insisted_since(&self) -> Option<Timestamp> {
-        let (_, since) = self.memory.request.as_ref().filter(|(value, _)| Some(value.as_str()) == self.requested)?;
+        let (_, since) = self.memory.request.as_deref().filter(|(value, _)| Some(value.as_str()) == self.requested)?;
         Some(*since).filter(|_| self.is_requested())
     }
 
@@ -235,7 +235,7 @@ impl Blocked {
 fn refresh(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestamp) -> Option<Why> {
     let Some(record) = standing.record() else { return Some(Why::Missing) };
     let Standing::Ours(facts) = standing else { return Some(Why::Missing) };
-    if record.owner.uid != o.uid {
+    if record.owner.uid != *o.uid {
         Some(Why::Missing) // Kept from a namesake, whose key it may be.
     } else if record.ask != plan.ask {
         Some(Why::SpecChanged)
@@ -245,7 +245,7 @@ fn refresh(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestam
         Some(Why::Requested)
     } else if now >= record.life().refresh_at(plan.renew_before, record.jitter) {
         Some(Why::Due)
-    } else if !facts.is_as_planned(plan, o.uid) && o.memory.unrecoverable.as_ref() == Some(&facts.mark) {
+    } else if !facts.is_as_planned(plan, o.uid) && o.memory.unrecoverable.as_deref() == Some(&facts.mark) {
         Some(Why::Missing)
     } else if source_changed(record, o) {
         Some(Why::SourceChanged)
@@ -286,7 +286,7 @@ fn rewrite(plan: &Plan, o: &Observed<'_>, standing: &Standing<'_>, now: Timestam
     let Standing::Ours(facts) = standing else { return None };
     let record = facts.record.as_ref()?;
     let good = now < record.life().expires_at() && record.ask == plan.ask;
-    let recoverable = o.memory.unrecoverable.as_ref() != Some(&facts.mark);
+    let recoverable = o.memory.unrecoverable.as_deref() != Some(&facts.mark);
     (good && recoverable && !is_written_in_vain(plan, o, facts) && !facts.is_as_planned(plan, o.uid))
         .then_some(Work::Rewrite)
 }
@@ -306,7 +306,7 @@ fn remove(plan: &Plan, o: &Observed<'_>) -> Option<Work> {
 
 fn source_changed(record: &Record, o: &Observed<'_>) -> bool {
     let mark = o.source.facts().map(|facts: &Facts| &facts.mark);
-    mark.is_some_and(|mark| *mark != record.source && o.memory.same_key.as_ref() != Some(mark))
+    mark.is_some_and(|mark| *mark != record.source && o.memory.same_key.as_deref() != Some(mark))
 }
 
 fn joins(plan: &Plan, record: &Record, o: &Observed<'_>, now: Timestamp) -> bool {

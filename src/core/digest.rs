@@ -3,19 +3,21 @@
 use ring::{digest, hmac};
 use serde::Serialize;
 
+use super::short::Short;
+
 /// A keyed digest of a secret, 32 hex digits. The key is the uid of the `IamToken` that it belongs to, so that equal
 /// secrets of two `IamTokens` do not look equal.
 #[must_use]
-pub fn of_secret(uid: &str, secret: &str) -> String {
+pub fn of_secret(uid: &str, secret: &str) -> Short {
     let key = hmac::Key::new(hmac::HMAC_SHA256, uid.as_bytes());
-    hex(&hmac::sign(&key, secret.as_bytes()).as_ref()[..16])
+    hex(&hmac::sign(&key, secret.as_bytes()).as_ref()[..16]).into()
 }
 
 /// A digest of a value as JSON, 16 hex digits; the same in every process and version as long as the JSON is.
 #[must_use]
-pub fn of_json(value: &impl Serialize) -> String {
+pub fn of_json(value: &impl Serialize) -> Short {
     let json = serde_json::to_vec(value).unwrap_or_default();
-    hex(&digest::digest(&digest::SHA256, &json).as_ref()[..8])
+    hex(&digest::digest(&digest::SHA256, &json).as_ref()[..8]).into()
 }
 
 /// The full SHA-256 of some parts, each ended so that no two lists of parts look alike.
@@ -52,6 +54,6 @@ mod tests {
     #[test]
     fn a_secret_looks_different_to_each_owner() {
         assert_ne!(of_secret("uid-1", "FAKE-secret"), of_secret("uid-2", "FAKE-secret"));
-        assert_eq!(of_secret("uid-1", "FAKE-secret").len(), 32);
+        assert_eq!(of_secret("uid-1", "FAKE-secret").to_string().len(), 32);
     }
 }

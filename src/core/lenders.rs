@@ -186,8 +186,8 @@ impl Lenders {
         self.credentials_listed.holds(&name);
         let generation = metadata.generation.unwrap_or_default();
         let mark = Mark {
-            uid: metadata.uid.clone().unwrap_or_default(),
-            version: metadata.resource_version.clone().unwrap_or_default(),
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            version: metadata.resource_version.as_deref().unwrap_or_default().into(),
         };
         let status = listed.status.clone().unwrap_or_default();
         if let Some(known) = self.credentials.get_mut(&name)

@@ -12,20 +12,21 @@ use super::problem::Problem;
 use super::record::Mark;
 use super::restart::Restarts;
 use super::schedule::{self, earlier};
+use super::short::Short;
 
 /// What a process remembers of an `IamToken` between two looks. Losing it costs at most a read or a try.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The last refresh, if it failed. Boxed, as most never do.
+    /// The last refresh, if it failed. Boxed, as are others, as most `IamTokens` never have it.
     pub trouble: Option<Box<Trouble>>,
     /// The last of all other work, if it failed: neither must quicken or hold up the other.
     pub hitch: Option<Box<Trouble>>,
     /// A later state of the source Secret that was found to hold the same key.
-    pub same_key: Option<Mark>,
+    pub same_key: Option<Box<Mark>>,
     /// A state of the target that no token can be recovered from.
-    pub unrecoverable: Option<Mark>,
+    pub unrecoverable: Option<Box<Mark>>,
     /// The last value of the annotation that asks for a refresh, and when it was first seen.
-    pub request: Option<(String, Timestamp)>,
+    pub request: Option<Box<(String, Timestamp)>>,
     /// How often in a row the target was repaired.
     pub repairs: Pace,
     /// The target as our own last write left it. Where that is not as planned, some admission rule changes what we
@@ -44,7 +45,7 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Met {
     /// [`Record::token`](super::record::Record::token)
-    token: String,
+    token: Short,
     /// How much older it is than its noted times say.
     older_by: Duration,
 }
@@ -97,8 +98,8 @@ pub struct Inputs {
 impl Memory {
     /// The annotation that asks for a refresh has this value.
     pub fn note_request(&mut self, requested: Option<&str>, now: Timestamp) {
-        if self.request.as_ref().map(|(value, _)| value.as_str()) != requested {
-            self.request = requested.map(|value| (value.to_owned(), now));
+        if self.request.as_ref().map(|request| request.0.as_str()) != requested {
+            self.request = requested.map(|value| Box::new((value.to_owned(), now)));
         }
     }
 
@@ -124,8 +125,8 @@ impl Memory {
     }
 
     /// This process wrote this token, and noted its times by its own clock.
-    pub fn wrote(&mut self, token: &str) {
-        self.token = Some(Met { token: token.to_owned(), older_by: Duration::ZERO });
+    pub fn wrote(&mut self, token: &Short) {
+        self.token = Some(Met { token: token.clone(), older_by: Duration::ZERO });
     }
 
     /// The wall clock was set back: what it said before is moved along.
@@ -133,8 +134,8 @@ impl Memory {
         for trouble in [&mut self.trouble, &mut self.hitch].into_iter().flatten() {
             trouble.failed_at = earlier(trouble.failed_at, by);
         }
-        if let Some((_, since)) = &mut self.request {
-            *since = earlier(*since, by);
+        if let Some(request) = &mut self.request {
+            request.1 = earlier(request.1, by);
         }
         self.repairs.set_back(by);
         self.routine.set_back(by);

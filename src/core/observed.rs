@@ -6,6 +6,7 @@ use kube::api::ObjectMeta;
 use super::ownership::{self, Owned};
 use super::plan::Plan;
 use super::record::{Mark, Record};
+use super::short::Short;
 use crate::api::RECORD;
 
 /// What is known of one Secret.
@@ -37,7 +38,7 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Controller {
     /// Its uid.
-    pub uid: String,
+    pub uid: Short,
     /// `kind/name`
     pub name: String,
 }
@@ -77,11 +78,11 @@ impl Facts {
         let controller = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         let annotation = metadata.annotations.as_ref().and_then(|all| all.get(RECORD));
         Some(Self {
-            mark: Mark { uid: metadata.uid.clone()?, version: metadata.resource_version.clone()? },
+            mark: Mark { uid: metadata.uid.as_deref()?.into(), version: metadata.resource_version.as_deref()?.into() },
             controller: controller.map(Controller::of),
             record: annotation
                 .and_then(|text| Record::parse(text))
-                .filter(|record| Some(&record.owner.namespace) == metadata.namespace.as_ref())
+                .filter(|record| Some(record.owner.namespace.as_str()) == metadata.namespace.as_deref())
                 .map(Box::new),
             owned: ownership::owned(metadata.managed_fields.as_deref().unwrap_or_default()),
         })
@@ -106,7 +107,7 @@ impl Facts {
 
 impl Controller {
     fn of(owner: &OwnerReference) -> Self {
-        Self { uid: owner.uid.clone(), name: format!("{}/{}", owner.kind, owner.name) }
+        Self { uid: owner.uid.as_str().into(), name: format!("{}/{}", owner.kind, owner.name) }
     }
 }
 
@@ -124,8 +125,8 @@ impl<'a> Standing<'a> {
         };
         let owner = facts.record.as_ref().map(|record| &record.owner);
         let ours = match &facts.controller {
-            Some(controller) => controller.uid == uid,
-            None => owner.is_some_and(|owner| owner.uid == uid || owner.name == name),
+            Some(controller) => controller.uid == *uid,
+            None => owner.is_some_and(|owner| owner.uid == *uid || owner.name == name),
         };
         if ours { Self::Ours(facts) } else { Self::Foreign(facts.controller.as_ref()) }
     }
@@ -135,8 +136,8 @@ impl<'a> Standing<'a> {
     pub fn is_held_by(&self, uid: &str) -> bool {
         match self {
             Self::Ours(facts) => {
-                let controls = facts.controller.as_ref().is_some_and(|controller| controller.uid == uid);
-                controls || facts.record.as_ref().is_some_and(|record| record.owner.uid == uid)
+                let controls = facts.controller.as_ref().is_some_and(|controller| controller.uid == *uid);
+                controls || facts.record.as_ref().is_some_and(|record| record.owner.uid == *uid)
             }
             _ => false,
         }

@@ -9,6 +9,7 @@ use super::ownership::{Fields, Owned};
 use super::problem::Problem;
 use super::restart::Wanted;
 use super::schedule::RenewBefore;
+use super::short::Short;
 use super::target::Target;
 use super::view::Key;
 use crate::api::{IamTokenSpec, MANAGED, RECORD};
@@ -27,9 +28,9 @@ pub struct Plan {
     /// Who is restarted for each token.
     pub restart: Wanted,
     /// A digest of all that decides which token is wanted: where it changes, a new one must be fetched.
-    pub ask: String,
+    pub ask: Short,
     /// A digest of all that decides how the target looks: where it changes, the target must be written again.
-    pub shape: String,
+    pub shape: Short,
 }
 
 // === impl Plan ===

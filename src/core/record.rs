@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::schedule::Life;
+use super::short::Short;
 use crate::api::Identity;
 
 /// The value of the annotation [`crate::api::RECORD`], as JSON.
@@ -24,13 +26,13 @@ pub struct Record {
     /// The source Secret as it was read.
     pub source: Mark,
     /// [`super::digest::of_secret`] of the credential.
-    pub credential: String,
+    pub credential: Short,
     /// [`super::digest::of_secret`] of the token.
-    pub token: String,
+    pub token: Short,
     /// [`super::plan::Plan::ask`] of the spec that the token was asked for.
-    pub ask: String,
+    pub ask: Short,
     /// [`super::plan::Plan::shape`] of the spec that the Secret was rendered for.
-    pub shape: String,
+    pub shape: Short,
     /// The value of [`crate::api::REFRESH_REQUESTED`] that the refresh answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_requested: Option<String>,
@@ -49,20 +51,20 @@ pub struct Record {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// Its namespace, which a copy of the Secret elsewhere does not have.
-    pub namespace: String,
+    pub namespace: SmolStr,
     /// Its name.
-    pub name: String,
+    pub name: SmolStr,
     /// Its uid.
-    pub uid: String,
+    pub uid: Short,
 }
 
 /// One state of one object.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Its uid.
-    pub uid: String,
+    pub uid: Short,
     /// Its resourceVersion.
-    pub version: String,
+    pub version: Short,
 }
 
 // === impl Record ===

@@ -18,6 +18,7 @@ use super::plan::Plan;
 use super::problem::Problem;
 use super::record::{Owner, Record};
 use super::schedule::Life;
+use super::short::Short;
 use super::target::Content;
 use super::template::{Facts, Renderer};
 use crate::api::{MANAGED, RECORD};
@@ -30,9 +31,9 @@ pub enum Expect {
     /// It is this one in this state.
     Exactly {
         /// The Secret's uid.
-        uid: String,
+        uid: Short,
         /// Its resourceVersion.
-        version: String,
+        version: Short,
     },
 }
 
@@ -62,12 +63,12 @@ pub fn secret(plan: &Plan, record: &Record, token: &SecretString, expect: &Expec
     annotations.insert(RECORD.into(), serde_json::to_string(record).unwrap_or_default());
     let (uid, version) = match expect {
         Expect::Absent => (None, NEVER.to_owned()),
-        Expect::Exactly { uid, version } => (Some(uid.clone()), version.clone()),
+        Expect::Exactly { uid, version } => (Some(uid.to_string()), version.to_string()),
     };
     Ok(Secret {
         metadata: ObjectMeta {
             name: Some(target.name.clone()),
-            namespace: Some(owner.namespace.clone()),
+            namespace: Some(owner.namespace.to_string()),
             uid,
             resource_version: Some(version),
             labels: Some(labels),
@@ -159,8 +160,8 @@ fn owner_reference(owner: &Owner) -> OwnerReference {
     OwnerReference {
         api_version: "iamtoken.dev/v1alpha1".into(),
         kind: "IamToken".into(),
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
+        name: owner.name.to_string(),
+        uid: owner.uid.to_string(),
         controller: Some(true),
         block_owner_deletion: None,
     }

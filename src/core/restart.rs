@@ -14,6 +14,7 @@ use super::plan::Plan;
 use super::problem::Problem;
 use super::record::Record;
 use super::schedule::{self, earlier, later, parse_span, whole_seconds};
+use super::short::Short;
 use crate::api::{IamTokenSpec, RESTART_PREFIX, Workload, WorkloadStatus};
 
 /// Most workloads of one `IamToken`, as the CRD has it.
@@ -65,7 +66,7 @@ struct Try {
     failed_at: Timestamp,
     jitter: u16,
     /// What it was tried with: where one of these changes, a new try is worth making at once.
-    token: String,
+    token: Short,
     generation: i64,
 }
 
@@ -98,7 +99,7 @@ pub fn annotation(name: &str) -> String {
     if name.len() <= LONGEST_NAME {
         return format!("{RESTART_PREFIX}{name}");
     }
-    let digest = digest::of_json(&name);
+    let digest = digest::of_json(&name).to_string();
     format!("{RESTART_PREFIX}{}-{digest}", &name[..LONGEST_NAME - 1 - digest.len()])
 }
 
@@ -112,7 +113,7 @@ pub fn outlook(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Outlook {
     let Some(record) = readable(plan, o, now) else { return outlook };
     for (place, workload) in plan.restart.workloads.iter().enumerate() {
         let restarts = &o.memory.restarts;
-        if restarts.done.iter().any(|done| is_of(done, workload) && done.token_digest == record.token) {
+        if restarts.done.iter().any(|done| is_of(done, workload) && record.token == *done.token_digest) {
             continue;
         }
         let failed = restarts.blocked_by(workload, record, o, now);
@@ -129,7 +130,7 @@ pub fn outlook(plan: &Plan, o: &Observed<'_>, now: Timestamp) -> Outlook {
 /// What is noted on the token that pods would read, if there is a good one.
 fn readable<'a>(plan: &Plan, o: &Observed<'a>, now: Timestamp) -> Option<&'a Record> {
     let Standing::Ours(facts) = o.standing() else { return None };
-    let record = facts.record.as_ref().filter(|record| record.owner.uid == o.uid)?;
+    let record = facts.record.as_ref().filter(|record| record.owner.uid == *o.uid)?;
     (now < record.life().expires_at() && facts.data_is_intact(plan, o.uid)).then_some(record)
 }
 
@@ -162,11 +163,11 @@ fn is_of(done: &WorkloadStatus, workload: &Workload) -> bool {
 impl Restarts {
     /// What the status says of these workloads, unless this process knows better: its own restarts may not be in there
     /// yet, and those of another replica are in there only. `token` is the digest of the token in the target.
-    pub fn recall(&mut self, said: &[WorkloadStatus], wanted: &[Workload], token: Option<&str>) {
+    pub fn recall(&mut self, said: &[WorkloadStatus], wanted: &[Workload], token: Option<&Short>) {
         let known: Vec<_> = self.done.iter().chain(said).collect();
         let newest = |workload| {
             let of_it = known.iter().filter(|done| is_of(done, workload));
-            of_it.max_by_key(|done| (Some(done.token_digest.as_str()) == token, done.restarted_at.0))
+            of_it.max_by_key(|done| (token.is_some_and(|token| *token == *done.token_digest), done.restarted_at.0))
         };
         let done = wanted.iter().filter_map(newest).map(|done| (*done).clone()).collect();
         self.done = done;
@@ -182,7 +183,7 @@ impl Restarts {
             name: workload.name.clone(),
             restarted_at: Time(whole_seconds(now)),
             expires_at: Time(whole_seconds(record.life().expires_at())),
-            token_digest: record.token.clone(),
+            token_digest: record.token.to_string(),
         });
     }
 

@@ -25,6 +25,7 @@ use crate::core::endpoint::Endpoint;
 use crate::core::failure::Failure;
 use crate::core::key_health::KeyHealth;
 use crate::core::schedule::Life;
+use crate::core::short::Short;
 use crate::core::view::Key;
 
 /// What is asked of IAM.
@@ -117,7 +118,7 @@ impl Ask {
 impl Credential {
     /// [`digest::of_secret`] of what stays the same from one exchange to the next.
     #[must_use]
-    pub fn digest(&self, uid: &str) -> String {
+    pub fn digest(&self, uid: &str) -> Short {
         let (_, who) = self.parts();
         digest::of_secret(uid, &who)
     }

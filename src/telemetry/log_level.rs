@@ -5,9 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Registry, reload};
 
-/// kube's span around each reconcile says nothing that our lines do not. A filter can ask for it by this target.
-const QUIET: (&str, LevelFilter) = ("kube_runtime::controller", LevelFilter::WARN);
-
 /// The level of the log of this process. By default of none.
 #[derive(Clone, Default)]
 pub struct LogLevel {
@@ -57,8 +54,7 @@ impl LogLevel {
 /// # Errors
 /// Where it is neither a level nor a list of `target=level`, in words that say so.
 pub(super) fn parse(text: &str) -> Result<Targets, String> {
-    let (noisy, level) = QUIET;
-    text.split(',').map(str::trim).try_fold(Targets::new().with_target(noisy, level), |filter, part| {
+    text.split(',').map(str::trim).try_fold(Targets::new(), |filter, part| {
         let wrong = || format!("{part} is no level: use error, warn, info, debug or trace, or TARGET=LEVEL");
         let (target, level) = part.split_once('=').map_or((None, part), |(target, level)| (Some(target), level));
         let level = Some(level).filter(|level| !level.is_empty()).ok_or_else(wrong)?;

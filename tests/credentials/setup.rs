@@ -9,7 +9,7 @@ use testkit::fake_iam::{DEFAULT_ACCOUNT, FakeIam, Profile, claims_unverified};
 use crate::harness::{World, grant, withdraw};
 
 /// Everything, kube's own spans included: no token may be in there.
-const TALKATIVE: &str = "trace,kube_runtime::controller=trace,kube_client::client=trace";
+const TALKATIVE: &str = "trace,kube_client::client=trace";
 
 pub const PROFILE: &str = "Profile-fa4e0000-0000-0000-0000-000000000001";
 

@@ -27,7 +27,7 @@ fn rendered(namespace: &str, expect: &Expect) -> Secret {
     let key = Key::new(namespace, "target");
     let plan = Plan::new(&key, &spec, &endpoints.into(), |_| Err(Problem::NothingIsLent)).unwrap();
     let record = Record {
-        owner: Owner { namespace: namespace.to_owned(), name: "target".into(), uid: "uid-1".into() },
+        owner: Owner { namespace: namespace.into(), name: "target".into(), uid: "uid-1".into() },
         refreshed_at: Timestamp::UNIX_EPOCH,
         lifetime: 3600,
         jitter: 0,

@@ -14,7 +14,7 @@ use crate::harness::{Operator, Start, World, allow_operator, eventually, kubecon
 use crate::spoiler::Spoiler;
 
 /// Everything, kube's own spans included.
-const TALKATIVE: &str = "trace,kube_runtime::controller=trace,kube_client::client=trace";
+const TALKATIVE: &str = "trace,kube_client::client=trace";
 
 #[tokio::test]
 async fn no_key_and_no_token_is_ever_shown() {

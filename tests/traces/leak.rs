@@ -12,7 +12,7 @@ use crate::harness::{World, eventually};
 use crate::{SOON, world};
 
 /// Everything, kube's own spans included.
-const TALKATIVE: &str = "trace,kube_runtime::controller=trace,kube_client::client=trace";
+const TALKATIVE: &str = "trace,kube_client::client=trace";
 
 fn token_in(data: &Value) -> String {
     data["token"].as_str().unwrap().to_owned()

@@ -21,7 +21,8 @@ impl Job<'_> {
         Span::current().record("workload", workload.to_string());
         let (client, namespace) = (&self.context.client, &self.key.namespace);
         let annotation = annotation(&self.key.name);
-        let restarted = cluster::workload::restart(client, namespace, workload, &annotation, &record.token).await;
+        let restarted =
+            cluster::workload::restart(client, namespace, workload, &annotation, &record.token.to_string()).await;
         let restarts = &mut remembered.memory.restarts;
         if let Err(problem) = restarted {
             let outcome = self.failed_by(problem);

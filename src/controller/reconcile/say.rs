@@ -5,11 +5,12 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tracing::{Instrument as _, info_span, warn};
 
-use super::{Look, SOON, Scene, claimed_target};
+use super::{Look, SOON, Scene};
 use crate::api::{IamTokenStatus, Listed};
 use crate::cluster;
 use crate::controller::action::Action;
 use crate::core::decide::next_look;
+use crate::core::kept::claimed_target;
 use crate::core::key_health;
 use crate::core::observed::{Seen, Standing};
 use crate::core::problem::{ApiKind, Problem};
@@ -49,10 +50,11 @@ impl Look<'_> {
     ) -> Action {
         self.counted.came_to(Outcome::Refused);
         self.reason = Some(problem.reason());
-        let target = claimed_target(token);
+        let target = claimed_target(&self.key.name, token.spec.as_ref(), before);
         let mut seen = self.context.with_view(|view| view.seen(&self.key.sibling(&target)));
         self.remembered.memory.correct(&mut seen, self.context.server_time.ahead());
-        let standing = Standing::of(&seen, &self.key.name, &self.remembered.uid);
+        let uid = self.remembered.uid.to_string();
+        let standing = Standing::of(&seen, &self.key.name, &uid);
         let situation = Situation {
             generation: token.metadata.generation.unwrap_or_default(),
             target: matches!(standing, Standing::Ours(_)).then_some(target.as_str()),
@@ -86,7 +88,8 @@ impl Look<'_> {
             return Action::requeue(LONGEST_SLEEP);
         }
         let span = info_span!(parent: &self.span(), "status");
-        match cluster::status::write(&self.context.client, self.key, &self.seen, after).instrument(span).await {
+        let written = cluster::status::write(&self.context.client, self.key, &self.seen, after).instrument(span);
+        match Box::pin(written).await {
             Ok(version) => {
                 self.remembered.written = version.parse().unwrap_or_default();
                 let notes = [status::transition(before, after), key_health::transition(before, after)];
@@ -97,7 +100,7 @@ impl Look<'_> {
             }
             Err(problem) if problem.code == Some(404) => Action::await_change(),
             Err(problem) if problem.kind == ApiKind::Conflict => {
-                self.remembered.outdated = self.seen.version.parse().ok();
+                self.remembered.outdated = self.seen.version.number();
                 Action::requeue(SOON) // The newer copy is under way, or is read then.
             }
             Err(problem) => {
@@ -110,7 +113,7 @@ impl Look<'_> {
     }
 
     pub(super) fn publish(&self, note: &Note) {
-        self.context.events.publish(note, self.key, &self.remembered.uid);
+        self.context.events.publish(note, self.key, &self.remembered.uid.to_string());
     }
 }
 

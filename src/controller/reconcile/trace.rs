@@ -15,7 +15,7 @@ impl Look<'_> {
             info_span!(
                 parent: None,
                 "reconcile",
-                k8s.namespace.name = self.key.namespace,
+                k8s.namespace.name = self.key.namespace.as_str(),
                 iamtoken = %self.key,
                 outcome = Empty,
                 reason = Empty,

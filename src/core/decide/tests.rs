@@ -42,7 +42,7 @@ fn plan(changes: &Value) -> Plan {
 }
 
 fn mark(uid: &str, version: u64) -> Mark {
-    Mark { uid: uid.into(), version: version.to_string() }
+    Mark { uid: uid.into(), version: version.to_string().into() }
 }
 
 fn present(facts: Facts) -> Seen {
@@ -103,7 +103,7 @@ impl Scene {
 
     /// A token was written to the target.
     fn refreshed(&mut self, second: i64, lifetime: u32) {
-        let version = self.target.facts().map_or(0, |facts| facts.mark.version.parse().unwrap());
+        let version = self.target.facts().map_or(0, |facts| facts.mark.version.number().unwrap());
         let record = Record {
             owner: Owner { namespace: "payments".into(), name: "hpcs".into(), uid: UID.into() },
             refreshed_at: at(second),
@@ -111,7 +111,7 @@ impl Scene {
             jitter: 0,
             source: self.source.facts().map_or_else(|| mark("source", 1), |facts| facts.mark.clone()),
             credential: "credential".into(),
-            token: format!("token-{second}"),
+            token: format!("token-{second}").into(),
             ask: self.plan.ask.clone(),
             shape: self.plan.shape.clone(),
             refresh_requested: self.requested.clone(),
@@ -157,7 +157,7 @@ impl Scene {
     /// Somebody writes the source Secret.
     fn touch_source(&mut self) {
         let Seen::Present(facts) = &mut self.source else { panic!("no source") };
-        facts.mark.version += "0";
+        facts.mark.version = format!("{}0", facts.mark.version).into();
     }
 
     fn observed(&self) -> Observed<'_> {
@@ -324,11 +324,11 @@ fn a_target_of_another_shape_or_with_lost_fields_is_rewritten_without_an_exchang
 
 #[test]
 fn a_token_that_cannot_be_recovered_is_fetched_anew() {
-    let lost = Scene::settled().drifted().with(|it| it.memory.unrecoverable = Some(it.facts().mark.clone()));
+    let lost = Scene::settled().drifted().with(|it| it.memory.unrecoverable = Some(Box::new(it.facts().mark.clone())));
     assert_eq!(lost.step(0), refresh(Why::Missing));
     let written_since = lost.with(|it| it.facts().mark = mark("target", 9));
     assert_eq!(written_since.step(0), Step::Work(Work::Rewrite), "another state may hold it");
-    let as_planned = Scene::settled().with(|it| it.memory.unrecoverable = Some(it.facts().mark.clone()));
+    let as_planned = Scene::settled().with(|it| it.memory.unrecoverable = Some(Box::new(it.facts().mark.clone())));
     assert_eq!(as_planned.step(0), Step::Rest, "nothing need be recovered");
 }
 

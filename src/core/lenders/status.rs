@@ -122,7 +122,7 @@ impl Credential {
         };
         match asker.secret("") {
             Some(secret) if secrets.get(&secret) == Some(&Seen::Absent) => {
-                Some(Problem::SourceNotFound { name: secret.name.clone() })
+                Some(Problem::SourceNotFound { name: secret.name.to_string() })
             }
             _ => self.trouble.clone(),
         }

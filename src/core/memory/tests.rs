@@ -53,20 +53,20 @@ fn a_token_is_no_younger_than_by_the_api_servers_clock_whoever_has_the_wrong_one
     assert_eq!(read(&mut writer_was_ahead, target("t", -600), Some(0)), (at(-600), 0), "each time the same");
     assert_eq!(read(&mut Memory::default(), target("t", 0), Some(600)), (at(-600), 0), "ours is behind");
     let mut writer = Memory::default();
-    writer.wrote("t");
+    writer.wrote(&"t".into());
     assert_eq!(read(&mut writer, target("t", -600), Some(0)), (at(0), -600), "by its own clock");
 }
 
 #[test]
 fn a_clock_that_was_set_back_makes_no_token_younger_and_no_wait_longer() {
     let mut memory = Memory::default();
-    memory.wrote("t");
+    memory.wrote(&"t".into());
     memory.note_request(Some("now"), at(10));
     memory.set_back(Duration::from_mins(30));
     assert_eq!(read(&mut memory, target("t", None), None).0, at(-1800));
     memory.set_back(Duration::from_mins(1));
     assert_eq!(read(&mut memory, target("t", None), None).0, at(-1860));
-    assert_eq!(memory.request, Some(("now".into(), at(10 - 1860))));
+    assert_eq!(memory.request, Some(Box::new(("now".into(), at(10 - 1860)))));
     assert_eq!(read(&mut memory, target("another", None), None).0, at(0), "written since, by the clock as it is");
 }
 

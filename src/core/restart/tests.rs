@@ -85,7 +85,7 @@ fn what_another_replica_did_is_known_and_ones_own_is_not_forgotten() {
     ] {
         let mut restarts = Restarts { done: ours.into_iter().collect(), failed: vec![] };
         let said: Vec<_> = said.into_iter().collect();
-        restarts.recall(&said, &wanted, Some(token));
+        restarts.recall(&said, &wanted, Some(&token.into()));
         assert_eq!(restarts.done, expected.into_iter().collect::<Vec<_>>(), "{name}");
     }
 }

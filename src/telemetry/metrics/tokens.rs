@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::labels::State;
-use crate::api::{Glance, Kept};
+use crate::core::kept::{Glance, Kept};
 use crate::core::schedule::later;
 
 /// IamTokens, as a watch knows them.
@@ -151,8 +151,8 @@ impl<'a> Token<'a> {
             State::Overdue => !glance.suspended && glance.refresh_at.is_some_and(|at| later(at, OVERDUE_AFTER) < now),
         };
         Self {
-            namespace: token.metadata.namespace.as_deref().unwrap_or_default(),
-            name: token.metadata.name.as_deref().unwrap_or_default(),
+            namespace: &token.key.namespace,
+            name: &token.key.name,
             glance,
             is: std::array::from_fn(|place| is(State::ALL[place])),
         }

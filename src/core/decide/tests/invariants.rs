@@ -90,7 +90,7 @@ impl Draw {
             scene.facts().record = None;
         }
         let here = self.target_or(&scene);
-        scene.memory.unrecoverable = self.one_of(&[None, None, here.clone()]);
+        scene.memory.unrecoverable = self.one_of(&[None, None, here.clone()]).map(Box::new);
         scene.memory.written = self.one_of(&[None, None, here]);
         scene.source = self.one_of(&[scene.source.clone(), scene.source.clone(), Seen::Absent, Seen::Unknown]);
         scene.target = self.one_of(&[scene.target.clone(), scene.target.clone(), Seen::Absent, Seen::Unknown]);

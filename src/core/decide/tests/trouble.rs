@@ -76,7 +76,7 @@ fn what_is_no_input_makes_no_new_try() {
     let scene = failing(no_key());
     for scene in [
         scene.clone().with(|it| it.shared = Some(at(DUE))),
-        scene.clone().with(|it| it.memory.same_key = Some(mark("source", 7))),
+        scene.clone().with(|it| it.memory.same_key = Some(Box::new(mark("source", 7)))),
         scene.with(|it| it.last_target = None),
     ] {
         assert_eq!(scene.step(DUE), waits(&no_key(), None));

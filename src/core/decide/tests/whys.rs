@@ -71,7 +71,7 @@ fn the_spec_and_the_credential_say_when_it_is_due() {
 fn a_changed_source_is_read_at_once_but_not_twice_for_the_same_key() {
     let touched = || Scene::settled().with(Scene::touch_source);
     assert_eq!(touched().step(0), refresh(Why::SourceChanged));
-    let known = touched().with(|it| it.memory.same_key = it.source.facts().map(|facts| facts.mark.clone()));
+    let known = touched().with(|it| it.memory.same_key = it.source.facts().map(|facts| Box::new(facts.mark.clone())));
     assert_eq!(known.step(0), Step::Rest);
     assert_eq!(known.step(DUE), refresh(Why::Due));
     assert_eq!(known.with(Scene::touch_source).step(0), refresh(Why::SourceChanged), "it has changed again");
@@ -115,7 +115,7 @@ fn of_several_whys_the_weightiest_is_named() {
     assert_eq!(asked.step(DUE), refresh(Why::Requested));
     let answered = asked.with(|it| it.requested = None);
     assert_eq!((answered.step(DUE), answered.step(DUE - 1)), (refresh(Why::Due), refresh(Why::SourceChanged)));
-    let lost = answered.clone().with(|it| it.memory.unrecoverable = Some(it.facts().mark.clone()));
+    let lost = answered.clone().with(|it| it.memory.unrecoverable = Some(Box::new(it.facts().mark.clone())));
     assert_eq!(lost.step(DUE - 1), refresh(Why::Missing));
     let read = answered.with(|it| it.record().source = it.source.facts().unwrap().mark.clone());
     assert_eq!(read.step(DUE - 1), refresh(Why::Shared));

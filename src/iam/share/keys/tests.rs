@@ -149,7 +149,7 @@ impl Scene {
     }
 
     fn called(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.calls.try_recv().ok()).map(|key| key.name.clone()).collect()
+        std::iter::from_fn(|| self.calls.try_recv().ok()).map(|key| key.name.to_string()).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::Delivered;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -8,7 +9,7 @@ fn at(second: i64) -> Timestamp {
 
 fn token(name: &str, spec: &Value, status: &Value) -> Arc<Kept> {
     let object = json!({"metadata": {"namespace": "team-a", "name": name}, "spec": spec, "status": status});
-    Arc::new(serde_json::from_value(object).unwrap())
+    Arc::new(serde_json::from_value::<Delivered>(object).unwrap().into())
 }
 
 fn condition(type_: &str, status: &str) -> Value {
