@@ -46,8 +46,10 @@ pub(super) async fn run<F: Future<Output = ()>>(
             biased;
             () = &mut shutdown, if !over => over = true,
             Some(key) = running.next() => queue.end(key),
-            Some(key) = calls.recv() => queue.call(key),
-            else => over = true,
+            call = calls.recv(), if !over => match call {
+                Some(key) => queue.call(key),
+                None => over = true,
+            },
         }
     }
 }
